@@ -1,0 +1,1 @@
+"""tintype: from photographs to a registered colorizer, every number reproducible."""

@@ -1,0 +1,71 @@
+import pytest
+import yaml
+
+from tintype.config import ConfigError, Row, load_lab, merged, validated
+
+MINIMAL_ROW = {
+    "name": "r",
+    "generator": {},
+    "discriminator": {},
+    "loss": {},
+    "training": {"phases": [{"train": "adversarial", "epochs": 1}]},
+}
+
+
+def test_overrides_merge_dicts_and_replace_lists():
+    base = {"loss": {"l1": 1, "l2": 2}, "phases": [1, 2], "seed": 1}
+    assert merged(base, {"loss": {"l2": 3}, "phases": [9]}) == {"loss": {"l1": 1, "l2": 3}, "phases": [9], "seed": 1}
+    assert base["phases"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": {"l1": 3}}, "loss.l1: unknown key; allowed: adversarial, adversarial_weight"),
+        ({"loss": {"l1_weight": "100"}}, "loss.l1_weight = '100': input should be a valid number"),
+        ({"loss": {"l1_weight": -1}}, "loss.l1_weight = -1: input should be greater than or equal to 0"),
+        ({"generator": {"name": "gan"}}, "generator.name = 'gan': input should be 'unet'"),
+        ({"training": {"phases": []}}, "training.phases"),
+        ({"training": {"phases": [{"train": "all", "epochs": 1}]}}, "training.phases.0.train = 'all': input should be"),
+        ({"training": {"phases": [{"train": "critic"}]}}, "training.phases.0.epochs: missing"),
+        ({"loss": {"adversarial": "wgan_gp"}}, "discriminator.norm = 'batch' with loss.adversarial = 'wgan_gp'"),
+    ],
+)
+def test_errors_are_one_line_with_key_value_and_what_is_allowed(change, message):
+    with pytest.raises(ConfigError) as error:
+        validated(Row, merged(MINIMAL_ROW, change))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_default_lab_is_valid_and_rows_inherit(tmp_path, pytestconfig):
+    lab = load_lab(pytestconfig.rootpath / "params.yaml")
+    rows = lab.rows_resolved()
+    assert list(rows) == ["gan_l1", "gan_l1_class", "wgan_gp_l2_class"]
+    assert rows["gan_l1_class"].loss.l1_weight == lab.loss.l1_weight
+    assert rows["wgan_gp_l2_class"].loss.l1_weight == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"r": {"data": {}}}, "rows.r.data: unknown key; allowed: generator, discriminator, loss, training"),
+        ({"r": 3}, "rows.r = 3: allowed is a dict"),
+        ({"r": {"loss": {"l3_weight": 1}}}, "rows.r.loss.l3_weight: unknown key; allowed: adversarial"),
+        ({}, "rows = {}: "),
+    ],
+)
+def test_bad_rows_are_refused_by_name(tmp_path, pytestconfig, rows, message):
+    values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": rows}))
+    with pytest.raises(ConfigError) as error:
+        load_lab(tmp_path / "params.yaml")
+    assert str(error.value).startswith(message)
+
+
+def test_missing_or_broken_params_file(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        load_lab(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match="not YAML"):
+        load_lab(tmp_path / "params.yaml")
