@@ -1,0 +1,1 @@
+"""Photos in: sources, curation, the Lab cache, training batches."""
