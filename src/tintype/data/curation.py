@@ -1,0 +1,196 @@
+"""Which photos are kept, and into which split each goes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from tintype.config import ConfigError, Filter
+from tintype.data.reading import UnreadablePhoto, read_photo
+
+TOO_SMALL = "too small"
+GRAYSCALE = "grayscale"
+DUPLICATE = "duplicate"
+
+T = TypeVar("T")
+
+
+class Summary(NamedTuple):
+    """What was kept, in numbers."""
+
+    classes: list[str]
+    photos: dict[str, int]
+    rejected: dict[str, int]
+
+
+class Examined(NamedTuple):
+    """What is remembered of a photo once its pixels are let go."""
+
+    path: str
+    label: str
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    sha256: str = ""
+    pixels: bytes = b""
+
+
+def curate(raw: Path, config: Filter, out: Path) -> Summary:
+    """Examine every photo of ``raw/labels.csv`` and split those that are kept.
+
+    Writes ``out/manifest.csv`` (path, class, split, width, height, sha256 of the file), ``out/rejected.csv``
+    (path, reason) and ``out/summary.json`` (what is returned). Of photos with the same pixels the first by path stays,
+    whatever their classes. The splits depend on the photos' bytes, their classes and the seed; on no name, on no order.
+    Raises `ConfigError` if nothing is left for training or for the test.
+    """
+    listed = sorted((row["path"], row["class"]) for row in read_table(raw / "labels.csv"))
+    _split_sizes(config, len(listed))  # what is impossible for all is so for fewer: say it before the work
+
+    with ThreadPoolExecutor(
+        os.cpu_count()
+    ) as pool:  # threads do: decoding, hashing and array arithmetic release the GIL
+        found = pool.map(lambda photo: _examine(raw / "photos", photo[0], photo[1], config), listed)
+        examined = list(tqdm(found, total=len(listed), desc="filter", unit="photo", disable=None))
+
+    kept: dict[bytes, Examined] = {}
+    rejected = []
+    for photo in examined:
+        if photo.reason:
+            rejected.append((photo.path, photo.reason, ""))
+        elif photo.pixels in kept:
+            rejected.append((photo.path, DUPLICATE, f" of {kept[photo.pixels].path}"))
+        else:
+            kept[photo.pixels] = photo
+    reasons = dict(sorted(Counter(reason for _, reason, _ in rejected).items()))
+    if not kept:
+        raise ConfigError(
+            f"no photo was kept of {len(listed)}: {', '.join(f'{n} {why}' for why, n in reasons.items())}"
+        )
+
+    splits = _split(list(kept.values()), config)
+    rows = sorted(
+        (p.path, p.label, split, p.width, p.height, p.sha256) for split, photos in splits.items() for p in photos
+    )
+    summary = Summary(
+        classes=sorted({photo.label for photo in kept.values()} - {""}),
+        photos={split: len(photos) for split, photos in splits.items()},
+        rejected=reasons,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "manifest.csv", ("path", "class", "split", "width", "height", "sha256"), rows)
+    write_table(out / "rejected.csv", ("path", "reason"), ((path, reason + which) for path, reason, which in rejected))
+    (out / "summary.json").write_text(
+        json.dumps(summary._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    return summary
+
+
+def is_gray(rgb: np.ndarray, threshold: float) -> bool:
+    """Whether 99 % of the photo has less chroma than `threshold`, as in a gray photo stored as RGB; sepia has more.
+
+    Args:
+        rgb: (H, W, 3) uint8, sRGB.
+        threshold: CIE C*ab = sqrt(a*² + b*²), D65; 0 takes no photo for gray.
+    """
+    from skimage.color import rgb2lab
+
+    # 128x128 pixels tell as much as all do. Means of blocks, not single pixels: noise of the sensor or scanner averages
+    # out; real colour, smooth at this scale (JPEG keeps but a quarter of it), does not.
+    height, width = rgb.shape[:2]
+    blocks = Image.fromarray(rgb).reduce(max(1, round((height * width) ** 0.5 / 128)))
+    lab = rgb2lab(np.asarray(blocks, np.float32) / 255)
+    return bool(np.percentile(np.hypot(lab[..., 1], lab[..., 2]), 99) < threshold)
+
+
+def stratified(items: Iterable[T], group: Callable[[T], str], key: Callable[[T], str], seed: int) -> list[T]:
+    """`items` group by group, groups and the items in each in an order that `seed` and `key` alone decide."""
+
+    def shuffled(text: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{text}".encode()).digest()
+
+    return sorted(items, key=lambda item: (shuffled(group(item)), shuffled(key(item))))
+
+
+def draw(items: Sequence[T], count: int) -> tuple[list[T], list[T]]:
+    """`count` of `items`, evenly spaced, and the others (systematic sampling).
+
+    Of any m items in a row, m * count / len(items) are drawn, rounded up or down; if they are `stratified`, so of each
+    group.
+    """
+    halves: tuple[list[T], list[T]] = ([], [])
+    for i, item in enumerate(items):
+        is_drawn = (i + 1) * count // len(items) > i * count // len(items)
+        halves[0 if is_drawn else 1].append(item)
+    return halves
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV with a header, as `write_table` wrote it."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV with a header; any name survives, line breaks in it too."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)  # ends lines with \r\n, as RFC 4180 has it: else it would not quote a name's \r
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _examine(photos: Path, path: str, label: str, config: Filter) -> Examined:
+    try:
+        rgb = read_photo(photos / path, max_pixels=round(config.max_megapixels * 1e6))
+    except UnreadablePhoto as error:
+        return Examined(path, label, error.reason)
+    height, width = rgb.shape[:2]
+    if min(height, width) < config.min_side:
+        return Examined(path, label, TOO_SMALL)
+    if is_gray(rgb, config.chroma_threshold):
+        return Examined(path, label, GRAYSCALE)
+    with (photos / path).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    pixels = hashlib.sha256(f"{width}x{height}".encode())
+    pixels.update(rgb.data)
+    return Examined(path, label, "", width, height, sha256, pixels.digest())
+
+
+def _split(photos: list[Examined], config: Filter) -> dict[str, list[Examined]]:
+    """Every photo in one split, the classes in each by their share.
+
+    Sizes are exact. Of each class train gets its share rounded up or down; so do the other two if they are of one size.
+    """
+    validation, test = _split_sizes(config, len(photos))
+    ordered = stratified(photos, group=lambda p: p.label, key=lambda p: p.sha256, seed=config.seed)
+    held_out, for_train = draw(ordered, validation + test)
+    for_test, for_validation = draw(held_out, test)
+    return {"train": for_train, "validation": for_validation, "test": for_test}
+
+
+def _split_sizes(config: Filter, photos: int) -> tuple[int, int]:
+    """How many of `photos` go into validation and test. Raises `ConfigError` if train or test would be empty."""
+    sizes = []
+    for key, wanted in (("validation", config.validation), ("test", config.test)):
+        if isinstance(wanted, float) and wanted >= 1:
+            raise ConfigError(f"filter.{key} = {wanted}: allowed is a share under 1, or a whole number of photos")
+        sizes.append(round(wanted * photos) if isinstance(wanted, float) else wanted)
+    validation, test = sizes
+    if test == 0:
+        raise ConfigError(f"filter.test = {config.test}: none of {photos} photos; at least one is needed")
+    if validation + test >= photos:
+        raise ConfigError(
+            f"filter.validation = {config.validation}, filter.test = {config.test}: "
+            f"leave none of {photos} photos for training"
+        )
+    return validation, test
