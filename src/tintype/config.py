@@ -1,8 +1,8 @@
 """Params as typed values, checked before any work.
 
 A lab's ``params.yaml`` is a `Lab`: the sections every row inherits, and ``rows``, each a dict of overrides of
-`generator`, `discriminator`, `loss` and `training`. `Lab.row` merges the two into a `Row`, which is all that training reads.
-Unknown keys are errors. Every error is one line: the key, the value, what is allowed.
+`generator`, `discriminator`, `loss` and `training`. `Lab.row` merges the two into a `Row`, which is all that training
+reads. Unknown keys are errors. Every error is one line: the key, the value, what is allowed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Data(Section):
 
     source: Literal["sample", "folder"] = Field(description="sample: procedural scenes; folder: a tree of photos")
     origin: str = Field(description="what DVC watches for change: the folder of photos, or the module that draws them")
-    labels: str | None = Field(None, description="folder only: CSV with the columns path,class, in place of sub-folders")
+    labels: str | None = Field(
+        None, description="folder only: CSV with the columns path,class, in place of sub-folders"
+    )
     limit: int | None = Field(None, ge=1, description="use at most so many photos, drawn with `seed`")
     seed: int = Field(1, ge=0)
 
@@ -38,20 +40,31 @@ class Data(Section):
 class Filter(Section):
     """Which photos are kept, and how they are split."""
 
-    chroma_threshold: float = Field(4.0, ge=0, le=100, description="99th percentile of chroma (CIE C*ab) under it: gray")
+    chroma_threshold: float = Field(
+        4.0, ge=0, le=100, description="99th percentile of chroma (CIE C*ab) under it: gray"
+    )
     min_side: int = Field(16, ge=1, description="pixels")
     max_megapixels: float = Field(100.0, gt=0)
     validation: float | int = Field(0.1, ge=0, description="a share (< 1) or a number of photos")
     test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos")
     seed: int = Field(1, ge=0)
 
+    @property
+    def max_pixels(self) -> int:
+        """The largest photo, pixels."""
+        return round(self.max_megapixels * 1e6)
+
 
 class Preprocess(Section):
     """The Lab cache."""
 
     image_size: int = Field(64, ge=16, le=1024, description="height and width of the network's photos, pixels")
-    fit: Literal["crop", "squash"] = Field("crop", description="crop: short side to size, centre crop; squash: both sides")
-    precision: Literal["exact", "uint8"] = Field("exact", description="exact: int16, lossless for RGB8; uint8: half the size")
+    fit: Literal["crop", "squash"] = Field(
+        "crop", description="crop: short side to size, centre crop; squash: both sides"
+    )
+    precision: Literal["exact", "uint8"] = Field(
+        "exact", description="exact: int16, lossless for RGB8; uint8: half the size"
+    )
 
 
 class Features(Section):
@@ -67,7 +80,9 @@ class Generator(Section):
     """The network from lightness to chroma."""
 
     name: Literal["unet"] = "unet"
-    filters: int = Field(64, ge=2, le=512, description="of the first encoder block; later ones have up to 8 times as many")
+    filters: int = Field(
+        64, ge=2, le=512, description="of the first encoder block; later ones have up to 8 times as many"
+    )
     depth: int = Field(8, ge=3, le=10, description="encoder blocks, each halves the size")
     dropout: float = Field(0.5, ge=0, lt=1, description="of the decoder's first three blocks and the class head")
 
@@ -88,7 +103,9 @@ class Loss(Section):
     adversarial_weight: float = Field(1.0, ge=0)
     l1_weight: float = Field(100.0, ge=0)
     l2_weight: float = Field(0.0, ge=0)
-    class_weight: float = Field(0.0, ge=0, description="over 0: the generator gets a class branch, the photos need classes")
+    class_weight: float = Field(
+        0.0, ge=0, description="over 0: the generator gets a class branch, the photos need classes"
+    )
     real_label: float = Field(0.9, gt=0.5, le=1, description="bce: one-sided label smoothing")
     gradient_penalty_weight: float = Field(10.0, ge=0, description="wgan_gp only")
 
@@ -118,8 +135,12 @@ class Training(Section):
     batch_size: int = Field(8, ge=2, description="photos a step, all processes together")
     seed: int = Field(1, ge=0)
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged generator that is kept; 0: no averaging")
-    precision: Literal["auto", "32-true", "bf16-mixed"] = Field("auto", description="auto: bf16-mixed on CUDA, else fp32")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay a step of the averaged generator that is kept; 0: no averaging"
+    )
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        "auto", description="auto: bf16-mixed on CUDA, else fp32"
+    )
     compile: bool = Field(False, description="torch.compile the generator")
     processes: int = Field(1, ge=1, description="over 1: torchrun, one process a device")
     phases: tuple[Phase, ...] = Field(min_length=1)
@@ -135,7 +156,9 @@ class Training(Section):
 class Evaluate(Section):
     """What is measured on the test split."""
 
-    spaces: tuple[Literal["rgb", "lab_planes"], ...] = Field(("rgb",), description="lab_planes: as table A took its numbers")
+    spaces: tuple[Literal["rgb", "lab_planes"], ...] = Field(
+        ("rgb",), description="lab_planes: as table A took its numbers"
+    )
     batch_size: int = Field(32, ge=1)
     samples: int = Field(3, ge=1, le=16, description="photos each of the best, median and worst in the sample grid")
 
@@ -256,8 +279,8 @@ def check_classes(lab: Lab, classes: int) -> None:
     for name, row in lab.rows_resolved().items():
         if row.loss.class_weight > 0 and classes < 2:
             raise ConfigError(
-                f"rows.{name}: loss.class_weight = {row.loss.class_weight}: needs photos of at least 2 classes, these have "
-                f"{classes}; put each class in a sub-folder, name a CSV in data.labels, or set the weight to 0"
+                f"rows.{name}: loss.class_weight = {row.loss.class_weight}: needs photos of at least 2 classes, these "
+                f"have {classes}; put each class in a sub-folder, name a CSV in data.labels, or set the weight to 0"
             )
 
 

@@ -151,7 +151,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 def _examine(photos: Path, path: str, label: str, config: Filter) -> Examined:
     try:
-        rgb = read_photo(photos / path, max_pixels=round(config.max_megapixels * 1e6))
+        rgb = read_photo(photos / path, max_pixels=config.max_pixels)
     except UnreadablePhoto as error:
         return Examined(path, label, error.reason)
     height, width = rgb.shape[:2]

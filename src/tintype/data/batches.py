@@ -1,0 +1,190 @@
+"""Training batches from the Lab cache, flipped and converted on the device that trains."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tintype.color import AB_MAX
+from tintype.data.cache import LabSplit, code_of
+
+AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
+
+
+class Batch(NamedTuple):
+    """Photos in network units, on the device."""
+
+    lightness: Tensor
+    """(B, 1, H, W) float32, in [-1, 1]."""
+    chroma: Tensor
+    """(B, 2, H, W) float32, in [-1, 1]."""
+    labels: Tensor
+    """(B,) int64; -1: no class."""
+
+
+class Batches:
+    """The batches of a split.
+
+    If the codes of all photos fit on the device, they are put there once (on a CPU they stay in the cache's file, which
+    the system keeps in memory, once for all processes). Else a thread reads ahead. The batches are the same either way.
+
+    Args:
+        split: the photos.
+        batch_size: photos a step, all processes together; fewer if the split has fewer.
+        device: where the batches are wanted.
+        seed: of order and flips.
+        flip: probability that a photo is mirrored, left to right.
+        rank: this process; each of `world` gets an equal share of every batch.
+        world: number of processes.
+        memory_format: of lightness and chroma.
+
+    Raises:
+        ValueError: the processes cannot share a batch equally.
+    """
+
+    def __init__(
+        self,
+        split: LabSplit,
+        batch_size: int,
+        device: torch.device | str,
+        seed: int,
+        flip: float = 0.5,
+        rank: int = 0,
+        world: int = 1,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        if batch_size % world or 0 < len(split) < world:
+            raise ValueError(f"{world} processes cannot share batches of {batch_size} from {len(split)} photos equally")
+        self.batch_size = min(batch_size, len(split) // world * world)
+        self._device = torch.device(device)
+        self._seed, self._flip, self._rank, self._world = seed, flip, rank, world
+        self._memory_format = memory_format
+
+        self._labels = torch.tensor(split.labels, device=self._device)
+        with warnings.catch_warnings():  # that the array is read-only; here it is only read
+            warnings.simplefilter("ignore")
+            self._codes = torch.from_numpy(split.codes)
+        self._fits = split.codes.nbytes <= _room(self._device)
+        if self._fits:
+            self._codes = self._codes.to(self._device)
+        self._one_by_one = self._device.type == "cpu"
+        if self._one_by_one:
+            _keep_freed_memory()
+
+        # From code to network units in one multiply-add a value: (code - offset) / scale / unit + shift.
+        code = code_of(self._codes.dtype)
+        units, shifts = (50.0, AB_MAX), (-1.0, 0.0)
+        self._factors = [1 / (scale * unit) for scale, unit in zip(code.scale, units, strict=False)]
+        terms = [s - offset * factor for s, offset, factor in zip(shifts, code.offset, self._factors, strict=False)]
+        self._terms = torch.tensor(terms, device=self._device).unbind()
+
+    def __len__(self) -> int:
+        """Steps an epoch. The photos that do not fill a last batch sit out, others in each epoch."""
+        return len(self._codes) // self.batch_size if self.batch_size else 0
+
+    def epoch(self, n: int) -> Iterator[Batch]:
+        """The shuffled batches of epoch `n`: of the seed and `n` alone, on any machine and device.
+
+        In a batch the flipped photos come first: its order means nothing, and so each part is one piece.
+        """
+        rng = torch.Generator().manual_seed((self._seed * 1_000_003 + n) % 2**63)
+        order = torch.randperm(len(self._codes), generator=rng)
+        flipped = torch.rand(len(self._codes), generator=rng) < self._flip
+
+        steps = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
+        steps = steps[:, self._rank :: self._world]
+        flipped_first = flipped[steps].int().argsort(dim=1, descending=True, stable=True)
+        return self._batches(steps.gather(1, flipped_first).unbind(), flipped[steps].sum(dim=1).tolist())
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Every photo once, in the split's order, not flipped; all of them in every process."""
+        steps = torch.arange(len(self._codes)).split(batch_size)
+        return self._batches(steps, [0] * len(steps))
+
+    def _batches(self, steps: Sequence[Tensor], flipped: Sequence[int]) -> Iterator[Batch]:
+        """One batch a step, of the photos `steps[i]`, the first `flipped[i]` of them mirrored."""
+        if len(self._codes) == 0:
+            return
+        # All row numbers go to the device at once, so that no step waits for its own.
+        on_device = torch.cat(list(steps)).to(self._device).split([len(rows) for rows in steps])
+        if self._fits:
+            for rows, n in zip(on_device, flipped, strict=True):
+                yield Batch(*self._converted(self._codes, rows, n), self._labels[rows])
+        else:
+            for codes, rows, n in zip(self._read_ahead(steps), on_device, flipped, strict=True):
+                there = codes.to(self._device, non_blocking=True)
+                all_rows = torch.arange(len(rows), device=self._device)
+                yield Batch(*self._converted(there, all_rows, n), self._labels[rows])
+
+    def _converted(self, codes: Tensor, rows: Tensor, flipped: int) -> tuple[Tensor, Tensor]:
+        """Lightness and chroma of `codes[rows]`, the first `flipped` mirrored."""
+        _, _, height, width = codes.shape
+        lightness, chroma = (
+            torch.empty((len(rows), planes, height, width), device=self._device, memory_format=self._memory_format)
+            for planes in (1, 2)
+        )
+        if self._one_by_one:  # none is copied first, and each stays in the processor's cache from pass to pass
+            parts = zip(rows.tolist(), lightness.unbind(), chroma.unbind(), strict=True)
+            for i, (row, lightness_part, chroma_part) in enumerate(parts):
+                self._convert(codes[row], i < flipped, lightness_part, chroma_part)
+        else:
+            for part, flip in ((slice(0, flipped), True), (slice(flipped, None), False)):
+                self._convert(codes.index_select(0, rows[part]), flip, lightness[part], chroma[part])
+        return lightness, chroma
+
+    def _convert(self, codes: Tensor, flip: bool, lightness: Tensor, chroma: Tensor) -> None:
+        """Codes (..., 3, H, W) into lightness (..., 1, H, W) and chroma (..., 2, H, W)."""
+        L, ab = (codes.flip(-1) if flip else codes).split([1, 2], dim=-3)
+        torch.add(self._terms[0], lightness.copy_(L), alpha=self._factors[0], out=lightness)
+        if self._memory_format == torch.channels_last:
+            planes = ab.float()
+            torch.add(self._terms[1], planes, alpha=self._factors[1], out=planes)
+            # Interleaved planes are complex numbers, and those torch writes at twice the speed of a strided copy.
+            torch.complex(*planes.unbind(-3), out=torch.view_as_complex(chroma.movedim(-3, -1)))
+        else:
+            torch.add(self._terms[1], chroma.copy_(ab), alpha=self._factors[1], out=chroma)
+
+    def _read_ahead(self, steps: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The codes of each step, in the computer's memory."""
+        reading: deque[Future[Tensor]] = deque()
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                for rows in steps:
+                    reading.append(pool.submit(self._read, rows))
+                    if len(reading) > AHEAD:
+                        yield reading.popleft().result()
+                while reading:
+                    yield reading.popleft().result()
+            finally:  # also where the caller stops in mid-epoch
+                pool.shutdown(cancel_futures=True)
+
+    def _read(self, rows: Tensor) -> Tensor:
+        shape = (len(rows), *self._codes.shape[1:])
+        codes = torch.empty(shape, dtype=self._codes.dtype, pin_memory=self._device.type == "cuda")
+        return torch.index_select(self._codes, 0, rows, out=codes)
+
+
+def _room(device: torch.device) -> int:
+    """Bytes of codes that may stay on the device, so that networks and others have room."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 3
+    if device.type == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return 0
+
+
+def _keep_freed_memory() -> None:
+    """Let the process reuse the memory of one batch for the next: half the time of a batch of 50 MB.
+
+    glibc returns freed blocks over a threshold to the system, and the next batch's pages are cleared anew, at a fault
+    each. The threshold rises to the largest block freed so far, up to 32 MiB (M_MMAP_THRESHOLD in mallopt(3)): freeing
+    one that was never touched is enough.
+    """
+    torch.empty(31 << 20, dtype=torch.uint8)
