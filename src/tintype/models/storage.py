@@ -1,0 +1,95 @@
+"""Generators on disk: safetensors and a JSON card, nothing that runs code when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tintype.config import Generator, Section, validated
+
+WEIGHTS = "generator.safetensors"
+CARD = "generator.json"
+
+
+class GeneratorCard(Section):
+    """What must be known of a generator to build it again and to use it."""
+
+    generator: Generator
+    classes: list[str]
+    """Names in the order of the class logits; empty without a class branch."""
+    image_size: int
+    """Side of the training photos, pixels."""
+
+
+def save_generator(
+    folder: Path, generator: nn.Module, *, config: Generator, classes: list[str], image_size: int
+) -> None:
+    """Write ``generator.safetensors`` and ``generator.json`` into `folder`, each whole or not at all.
+
+    Args:
+        folder: made where there is none.
+        generator: as `build_generator` made it of `config`, ``len(classes)`` and `image_size`; on any device.
+        config: its section of the params.
+        classes: names of the class branch's classes, [] without one.
+        image_size: side of the training photos, pixels.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # contiguous: safetensors refuses channels_last
+    weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    card = GeneratorCard(generator=config, classes=classes, image_size=image_size)
+    with replacing(folder / CARD) as temporary:
+        temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, GeneratorCard]:
+    """The generator saved in `folder`, in eval mode on `device`, and its card.
+
+    Raises:
+        FileNotFoundError: one of the two files is missing.
+        ValueError: the files are damaged or do not belong together.
+    """
+    from tintype.models import build_generator
+
+    for name in (CARD, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file; a saved generator is {WEIGHTS} and {CARD}")
+    try:
+        card = validated(GeneratorCard, json.loads((folder / CARD).read_text(encoding="utf-8")), where=CARD)
+        with torch.device("meta"):  # no memory, no time and no random numbers for weights that are replaced at once
+            generator = build_generator(card.generator, len(card.classes), card.image_size)
+        generator.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{folder}: not a saved generator: {' '.join(str(error).split())[:300]}") from None
+    return generator.to(device).eval(), card
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of ``generator.safetensors``, hexadecimal: the identity of a trained generator."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unfinished(path: Path) -> Path:
+    """Where `replacing` has it written; what a killed process leaves there is rubbish."""
+    return path.with_name(f"{path.name}.tmp")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name to write to; what was written becomes `path` at the end, such that no one ever finds half of it."""
+    temporary = unfinished(path)
+    yield temporary
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())  # the contents before the name: else a power cut can leave an empty file
+    temporary.replace(path)

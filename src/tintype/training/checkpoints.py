@@ -1,0 +1,75 @@
+"""Checkpoints: an interrupted training goes on where it was, to the same weights as an unbroken one."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from tintype.config import Row
+from tintype.data.cache import LabCache
+from tintype.models.storage import replacing, unfinished
+
+EXECUTED = ("color.py", "losses.py", "data/batches.py", "data/cache.py", "models/*.py", "training/*.py")
+"""The modules that training executes, seen from the package."""
+
+
+def run_key(row: Row, cache: LabCache) -> str:
+    """SHA-256 over all that decides the weights: the row, the photos, the code. Another key is another training."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256(f"{row.model_dump_json()}\n{cache.digest}\n".encode())
+    for pattern in EXECUTED:
+        for module in sorted(package.glob(pattern)):
+            digest.update(module.read_bytes())
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """One file, replaced at the ends of epochs. A checkpoint that does not fit or cannot be read is never used.
+
+    Args:
+        path: of the file; deleting it is the caller's, once the weights are safe.
+        key: of the training, see `run_key`.
+        every_s: seconds that must have passed since the last one (or the start).
+    """
+
+    def __init__(self, path: Path, key: str, every_s: float) -> None:
+        self.path, self.key, self.every_s = path, key, every_s
+        self.last = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """What was saved, tensors on the CPU; None, with a line on stderr if a file had to be ignored."""
+        unfinished(self.path).unlink(missing_ok=True)
+        if not self.path.is_file():
+            return None
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            key = state.pop("key")
+        except Exception as error:  # torch.load raises half a dozen kinds, and whichever it is, training can start over
+            say(f"{self.path}: ignored, it cannot be read ({type(error).__name__}); training starts over")
+            return None
+        if key != self.key:
+            say(f"{self.path}: ignored, it is of other params, photos or code; training starts over")
+            return None
+        return state
+
+    def due(self) -> bool:
+        """Whether it is time for another one."""
+        return time.monotonic() - self.last >= self.every_s
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Put `state` in the file's place, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path) as temporary:
+            torch.save({"key": self.key, **state}, temporary)
+        self.last = time.monotonic()
+
+
+def say(line: str) -> None:
+    """One line for the user, beside a progress bar if there is one."""
+    tqdm.write(line, file=sys.stderr)

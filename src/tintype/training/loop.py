@@ -1,0 +1,207 @@
+"""The training of a row: its phases, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from tintype.config import Phase, Row
+from tintype.data.batches import Batches
+from tintype.data.cache import LabCache
+from tintype.losses import Terms
+from tintype.training.checkpoints import Checkpoints, run_key, say
+from tintype.training.schedule import generator_learns, learning_rate
+from tintype.training.setup import check, make_fabric, make_players, phases_of
+from tintype.training.step import Players, average, train_step
+from tintype.training.validation import Validation
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Record = dict[str, float | str]
+"""An epoch of the curves: ``epoch`` (from 1, over all phases), ``phase``, ``lr`` (at its start), the mean of each loss
+term, ``val_l1``, ``val_ciede2000``. On a CPU the same training gives the same record, to the last bit."""
+
+Speed = dict[str, float]
+"""How an epoch went by the clock: ``seconds``, and ``photos_per_s`` of its training alone, all processes together."""
+
+
+class Trained(NamedTuple):
+    """What training gives."""
+
+    generator: nn.Module
+    """In eval mode; the averaged one where ``training.ema`` is set."""
+    curves: list[Record]
+    is_rank_zero: bool
+    """Whether this process, of those that torchrun started, is the one to write files."""
+
+
+def fit(
+    row: Row,
+    cache: LabCache,
+    *,
+    checkpoint: Path,
+    on_epoch: Callable[[Record, Speed], None] = lambda record, speed: None,
+    device: str = "auto",
+    checkpoint_every_s: float = 10.0,
+) -> Trained:
+    """Train the generator of a row. Interrupted and called again, it goes on from the last checkpoint.
+
+    On a CPU the same arguments give the same weights, bit for bit, however often it was interrupted: every random
+    number is a function of the seed, the epoch and the process. Under torchrun all processes train one generator.
+
+    Args:
+        row: what to train, and how.
+        cache: the photos.
+        checkpoint: file that is rewritten at the ends of epochs. It stays: delete it once the weights are safe.
+        on_epoch: called in the process of rank 0 after each epoch that is trained now.
+        device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
+        checkpoint_every_s: least time between two checkpoints, seconds; 0: one an epoch.
+
+    Raises:
+        ConfigError: the row and the photos do not fit together.
+        FloatingPointError: a loss, a validation figure or a weight became infinite or not a number.
+    """
+    fabric = make_fabric(row, device)
+    photos = cache.split("train")
+    check(row, len(photos), len(cache.classes), fabric.world_size)
+    players = make_players(row, cache.image_size, len(cache.classes), fabric)
+    plan = [(phase, epoch) for phase in phases_of(row) for epoch in range(phase.epochs)]
+    batches = Batches(
+        photos,
+        row.training.batch_size,
+        fabric.device,
+        row.training.seed,
+        flip=row.training.flip,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        memory_format=torch.channels_last,
+    )
+    validation = Validation(cache.split("validation"), fabric.device)
+    store = Checkpoints(checkpoint, run_key(row, cache), checkpoint_every_s)
+    curves: list[Record] = []
+
+    # one process reads, so that all agree on what was found
+    if state := fabric.broadcast(store.load() if fabric.is_global_zero else None):
+        curves = state["curves"]
+        players.start(plan[len(curves) - 1][0])
+        players.restore(state["players"])
+        if fabric.is_global_zero:
+            say(f"{row.name}: resumed after epoch {len(curves)} of {len(plan)} ({checkpoint})")
+
+    an_epoch = len(batches) * batches.batch_size
+    bar = tqdm(
+        desc=row.name,
+        unit=" photos",
+        total=an_epoch * len(plan),
+        initial=an_epoch * len(curves),
+        disable=None if fabric.is_global_zero else True,
+    )
+    for number, (phase, epoch) in enumerate(plan[len(curves) :], start=len(curves) + 1):
+        start = time.perf_counter()
+        torch.manual_seed(_epoch_seed(row.training.seed, number, fabric.global_rank))
+        if epoch == 0:
+            players.start(phase)
+        record: Record = {"epoch": number, "phase": phase.train, "lr": learning_rate(phase, epoch / phase.epochs)}
+        record |= _train_epoch(row, phase, epoch, players, batches, number, fabric, bar)
+        trained = time.perf_counter()
+        record |= validation.figures(players.best())
+        _refuse_non_finite(record, players.generator)
+        curves.append(record)
+        if fabric.is_global_zero:
+            now = time.perf_counter()
+            on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)})
+            if store.due():
+                store.save({"players": players.state(), "curves": curves})
+    bar.close()
+    return Trained(players.best().eval(), curves, fabric.is_global_zero)
+
+
+def _train_epoch(
+    row: Row,
+    phase: Phase,
+    epoch: int,
+    players: Players,
+    batches: Batches,
+    number: int,
+    fabric: Fabric,
+    bar: tqdm[Any],
+) -> dict[str, float]:
+    """Train on every batch once; the mean of each term over the steps that had it.
+
+    Args:
+        row: what is trained.
+        phase: of `row`.
+        epoch: of the phase, from 0.
+        players: with optimizers for the phase.
+        batches: of all epochs.
+        number: of the epoch, from 1 over all phases: which of the shuffled orders.
+        fabric: of this process.
+        bar: to move on.
+    """
+    for network in players.networks():
+        network.train()
+    steps = len(batches)
+    means = Means()
+    shown = time.monotonic()
+    for step, batch in enumerate(batches.epoch(number), start=epoch * steps):
+        players.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
+        means.add(train_step(players, batch, row.loss, fabric, generator_learns=generator_learns(phase, step)))
+        bar.update(batches.batch_size)
+        if (
+            not bar.disable and time.monotonic() - shown > 1
+        ):  # not at every step: reading the means waits for the device
+            bar.set_postfix({name: f"{value:.3g}" for name, value in means.read().items()})
+            shown = time.monotonic()
+    if fabric.world_size > 1:
+        # batch norm's running means, too: each process took them over its own share of the photos
+        buffers = [buffer for network in players.networks() for buffer in network.buffers()]
+        average([*(buffer for buffer in buffers if buffer.is_floating_point()), *means.sums.values()], fabric)
+    return means.read()
+
+
+class Means:
+    """Running means of named terms, kept on their device until they are read."""
+
+    def __init__(self) -> None:
+        self.sums: Terms = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, terms: Terms) -> None:
+        """Take in one step; not every step has every term."""
+        for name, term in terms.items():
+            self.sums[name] = self.sums[name] + term if name in self.sums else term.clone()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """The means so far, in one transfer."""
+        if not self.sums:
+            return {}
+        sums = torch.stack(list(self.sums.values())).tolist()
+        return {name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)}
+
+
+def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    """Of dropout and the penalty's random points: a function of these three, so that an epoch needs no past."""
+    return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1, np.uint64)[0])
+
+
+def _refuse_non_finite(record: Record, generator: nn.Module) -> None:
+    """Stop before a checkpoint or a result is made of it. Raises `FloatingPointError`."""
+    figures = {name: value for name, value in record.items() if isinstance(value, float)}
+    bad = [f"{name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+    if not bad and not all(weight.isfinite().all() for weight in generator.parameters()):
+        bad = ["a weight of the generator is not finite"]
+    if bad:
+        raise FloatingPointError(
+            f"training diverged in epoch {record['epoch']} (phase {record['phase']}, lr {record['lr']:g}): "
+            f"{', '.join(bad)}; a lower lr or smaller loss weights may help"
+        )

@@ -1,0 +1,112 @@
+"""What a row needs before its first step: processes, networks, and params that make sense together."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from tintype.config import ConfigError, Phase, Row
+from tintype.models import build_discriminator, build_generator
+from tintype.training.step import Players
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def make_fabric(row: Row, device: str) -> Fabric:
+    """One process, or under torchrun one of many; autocast as ``training.precision`` says.
+
+    Args:
+        row: what is trained.
+        device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
+    """
+    from lightning_fabric import Fabric  # takes seconds to import
+
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    on_this_node = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    cuda = device in ("auto", "cuda") and torch.cuda.is_available()
+    precision = row.training.precision
+    if precision == "auto":
+        # bfloat16 that is only emulated (GPUs before Ampere, most CPUs) is far slower than float32
+        precision = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    fabric = Fabric(
+        accelerator=device,
+        strategy="ddp" if processes > 1 else "auto",
+        devices=on_this_node,
+        num_nodes=processes // on_this_node,
+        precision=precision,
+    )
+    fabric.launch()
+    if cuda:
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
+    return fabric
+
+
+def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Players:
+    """The networks of a row with fresh weights, on the device, the same in every process.
+
+    Args:
+        row: what is trained.
+        image_size: side of the photos, pixels.
+        classes: of the photos; the generator gets a branch for them where ``loss.class_weight`` is over 0.
+        fabric: as `make_fabric` made it.
+
+    Raises:
+        ConfigError: the networks and the photos' size do not fit together.
+    """
+    torch.manual_seed(row.training.seed)
+    generator = build_generator(row.generator, classes if row.loss.class_weight else 0, image_size)
+    contested = any(phase.train != "generator" for phase in phases_of(row))
+    critic = build_discriminator(row.discriminator, image_size) if contested else None
+    for network in filter(None, (generator, critic)):
+        network.load_state_dict(fabric.broadcast(network.state_dict()))
+        # measured on a CPU at 64x64 (benchmarks/training_step.py), and what tensor cores want
+        network.to(fabric.device).to(memory_format=torch.channels_last)
+    averaged = copy.deepcopy(generator).requires_grad_(False) if row.training.ema else None
+    if row.training.compile:
+        generator.compile()  # not the critic: torch.compile cannot differentiate twice
+    return Players(generator, critic, averaged, row.training.ema)
+
+
+def phases_of(row: Row) -> list[Phase]:
+    """The phases as they are trained: while what a critic says has no weight, none takes part."""
+    if row.loss.adversarial_weight:
+        return list(row.training.phases)
+    alone = {"train": "generator"}
+    return [p.model_copy(update=alone) if p.train == "adversarial" else p for p in row.training.phases]
+
+
+def check(row: Row, photos: int, classes: int, processes: int) -> None:
+    """Refuse what cannot be trained.
+
+    Args:
+        row: what is trained.
+        photos: of the training split.
+        classes: of the photos.
+        processes: that train together.
+
+    Raises:
+        ConfigError: in one line, which params, why, and what is allowed.
+    """
+    loss, batch_size = row.loss, row.training.batch_size
+    if loss.class_weight and classes < 2:
+        raise ConfigError(
+            f"loss.class_weight = {loss.class_weight}: needs photos of at least 2 classes, these have {classes}; "
+            "allowed: 0"
+        )
+    if batch_size % processes or batch_size < 2 * processes:
+        raise ConfigError(
+            f"training.batch_size = {batch_size} for {processes} processes: each takes the same number, at least 2; "
+            f"allowed: multiples of {processes} from {2 * processes}"
+        )
+    if photos < 2 * processes:  # batch norm needs 2
+        raise ConfigError(f"the training split has {photos} photos, at least {2 * processes} are needed")
+    alone = any(phase.train == "generator" for phase in phases_of(row))
+    if alone and not (loss.l1_weight or loss.l2_weight or loss.class_weight):
+        raise ConfigError(
+            "loss.l1_weight, l2_weight and class_weight are all 0: a phase that trains the generator alone learns "
+            "nothing; allowed: at least one over 0"
+        )

@@ -1,0 +1,163 @@
+"""One step of training: a batch in, the networks a little better, the terms of their losses out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from tintype.config import Loss, Phase
+from tintype.data.batches import Batch
+from tintype.losses import Terms, critic_terms, generator_terms, penalty_terms
+from tintype.models import Prediction
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass
+class Players:
+    """The networks, and in a phase the optimizers of those that learn in it."""
+
+    generator: nn.Module
+    critic: nn.Module | None = None
+    averaged: nn.Module | None = None
+    """The generator's moving average, where one is kept."""
+    decay: float = 0.0
+    """Of the moving average, a step."""
+    generator_optimizer: Optimizer | None = None
+    critic_optimizer: Optimizer | None = None
+
+    def start(self, phase: Phase) -> None:
+        """Give fresh optimizers to the networks that learn in `phase`."""
+
+        def adam(network: nn.Module | None) -> Optimizer:
+            assert network is not None, f"no critic for a phase that trains the {phase.train}"
+            # On a CPU, fused Adam takes a gradient to lie in memory as its weight does, whatever its strides say (seen
+            # on torch 2.15). autograd's do; one that is changed by hand must be copied into, as `average` does.
+            return Adam(network.parameters(), lr=phase.lr, betas=phase.betas, fused=True)
+
+        self.generator_optimizer = adam(self.generator) if phase.train != "critic" else None
+        self.critic_optimizer = adam(self.critic) if phase.train != "generator" else None
+
+    def networks(self) -> list[nn.Module]:
+        """Every network there is."""
+        return [network for network in (self.generator, self.critic, self.averaged) if network is not None]
+
+    def best(self) -> nn.Module:
+        """The generator that is kept: the averaged one, where there is one."""
+        return self.generator if self.averaged is None else self.averaged
+
+    def set_learning_rate(self, rate: float) -> None:
+        """From the next step on."""
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            for group in optimizer.param_groups if optimizer else ():
+                group["lr"] = rate
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint must hold of them."""
+        members = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: member.state_dict() for name, member in members.items() if hasattr(member, "state_dict")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave; the optimizers must have been started."""
+        for name, values in state.items():
+            getattr(self, name).load_state_dict(values)
+
+
+def train_step(players: Players, batch: Batch, loss: Loss, fabric: Fabric, *, generator_learns: bool = True) -> Terms:
+    """Let the critic learn if it has an optimizer, then the generator if it may; one generator forward serves both.
+
+    Args:
+        players: in a phase that was started.
+        batch: photos, on the networks' device.
+        loss: its section of the params.
+        fabric: gives autocast and averages gradients over processes.
+        generator_learns: False for a step of the critic alone.
+
+    Returns:
+        Weighted terms by name, detached, on the device.
+    """
+    terms: Terms = {}
+    with fabric.autocast(), torch.set_grad_enabled(generator_learns):
+        fake = players.generator(batch.lightness)
+    if players.critic_optimizer is not None:
+        terms |= critic_step(players, batch, fake.chroma.detach(), loss, fabric)
+    if generator_learns:
+        terms |= generator_step(players, batch, fake, loss, fabric)
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def critic_step(players: Players, batch: Batch, fake: Tensor, loss: Loss, fabric: Fabric) -> Terms:
+    """Teach the critic to tell the generator's chroma from the photos'."""
+    assert players.critic is not None
+    assert players.critic_optimizer is not None
+    with fabric.autocast():
+        real_logits = players.critic(batch.lightness, batch.chroma)
+        fake_logits = players.critic(batch.lightness, fake)
+    terms = critic_terms(loss, real_logits, fake_logits)
+    terms |= penalty_terms(loss, players.critic, batch.lightness, batch.chroma, fake)
+    descend(players.critic_optimizer, terms, fabric)
+    return terms
+
+
+def generator_step(players: Players, batch: Batch, fake: Prediction, loss: Loss, fabric: Fabric) -> Terms:
+    """Teach the generator to come near the photos and, while a critic learns too, to convince it."""
+    assert players.generator_optimizer is not None
+    judge = players.critic if players.critic_optimizer is not None else None
+    fake_logits = None
+    if judge is not None and loss.adversarial_weight:
+        judge.requires_grad_(False)  # spares the half of its backward pass that is for its own weights
+        with fabric.autocast():
+            fake_logits = judge(batch.lightness, fake.chroma)
+    terms = generator_terms(
+        loss, fake.chroma, batch.chroma, class_logits=fake.class_logits, labels=batch.labels, fake_logits=fake_logits
+    )
+    descend(players.generator_optimizer, terms, fabric)
+    if judge is not None:
+        judge.requires_grad_(True)
+    if players.averaged is not None:
+        move_average(players.averaged, players.generator, players.decay)
+    return terms
+
+
+@torch.no_grad()
+def move_average(averaged: nn.Module, generator: nn.Module, decay: float) -> None:
+    """One step of the exponential moving average of the weights and of batch norm's running means.
+
+    In place of torch.optim.swa_utils.AveragedModel, which makes the host wait for the device at every step.
+    """
+    old, new = ([*network.parameters(), *network.buffers()] for network in (averaged, generator))
+    pairs = [(a, b) for a, b in zip(old, new, strict=True) if a.is_floating_point()]
+    torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - decay)
+
+
+def descend(optimizer: Optimizer, terms: Terms, fabric: Fabric) -> None:
+    """One update of the optimizer's network against the sum of `terms`."""
+    optimizer.zero_grad()
+    torch.stack(list(terms.values())).sum().backward()
+    average_gradients(optimizer, fabric)
+    optimizer.step()
+
+
+def average_gradients(optimizer: Optimizer, fabric: Fabric) -> None:
+    """Make the gradients those of the batch of all processes together.
+
+    By hand, in one flat all-reduce an update: DistributedDataParallel wants one forward for each backward, but a critic
+    has two or three, the generator's loss goes through a network that must not be reduced, and the gradient penalty
+    differentiates twice.
+    """
+    if fabric.world_size == 1:
+        return
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    average(gradients, fabric)
+
+
+def average(tensors: list[Tensor], fabric: Fabric) -> None:
+    """Replace each tensor by its mean over all processes."""
+    flat: Any = fabric.all_reduce(torch.cat([tensor.flatten() for tensor in tensors]), reduce_op="mean")
+    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view(tensor.shape))

@@ -1,0 +1,519 @@
+"""Training: what a step does to whom, and that a run can be trusted, repeated, broken off and shared out."""
+
+import copy
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from tintype.config import ConfigError, Discriminator, Generator, Loss, Phase, Preprocess, Row, Training
+from tintype.data.batches import Batch
+from tintype.data.cache import LabCache, build_cache, decode
+from tintype.models import build_generator
+from tintype.training import fit, step
+from tintype.training.curves import write_curves
+from tintype.training.probe import seconds_a_photo
+from tintype.training.schedule import generator_learns, learning_rate
+from tintype.training.setup import make_fabric, make_players
+from tintype.training.step import move_average, train_step
+
+SIZE = 32
+GAN = Phase(train="adversarial", epochs=2, lr=1e-3)
+WGAN = Loss(adversarial="wgan_gp", adversarial_weight=0.1, l1_weight=0.0, l2_weight=1.0, class_weight=0.003)
+
+
+def make_row(*phases: Phase, name="tiny", loss=Loss(), norm="batch", dropout=0.5, filters=4, **training) -> Row:  # noqa: B008
+    return Row(
+        name=name,
+        generator=Generator(filters=filters, depth=4, dropout=dropout),
+        discriminator=Discriminator(filters=filters, layers=2, norm=norm),
+        loss=loss,
+        training=Training(**{"batch_size": 4, "phases": phases or (GAN,), **training}),
+    )
+
+
+WGAN_ROW = make_row(
+    Phase(train="generator", epochs=1, lr=1e-3),
+    Phase(train="critic", epochs=1, lr=1e-3),
+    Phase(train="adversarial", epochs=6, lr=1e-3, schedule="cosine", critic_steps=2),
+    loss=WGAN,
+    norm="none",
+    ema=0.9,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """25 made-up photos of two classes: 16 to train on, 9 to validate."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "photos").mkdir()
+    rng = np.random.default_rng(1)
+    lines = ["path,class,split,width,height,sha256"]
+    for i in range(25):
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(folder / "photos" / f"{i}.png")
+        lines.append(f"{i}.png,{'ab'[i % 2]},{'train' if i < 16 else 'validation'},{SIZE},{SIZE},{i}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    build_cache(folder, folder / "manifest.csv", Preprocess(image_size=SIZE), 10**6, folder / "cache", workers=1)
+    return LabCache.open(folder / "cache")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return tmp_path / "checkpoints" / "row.pt"
+
+
+def train(row, cache, checkpoint, **options):
+    return fit(row, cache, checkpoint=checkpoint, device="cpu", **options)
+
+
+def same_weights(a, b) -> bool:
+    a, b = (x if isinstance(x, dict) else x.state_dict() for x in (a, b))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def started(row, phase=0):
+    fabric = make_fabric(row, "cpu")
+    players = make_players(row, SIZE, 2, fabric)
+    players.start(row.training.phases[phase])
+    return players, fabric
+
+
+def random_batch(photos=4) -> Batch:
+    torch.manual_seed(7)
+    return Batch(torch.rand(photos, 1, SIZE, SIZE), torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2)
+
+
+# schedules
+
+
+def test_learning_rates_by_hand():
+    cosine = Phase(train="generator", epochs=1, lr=2e-4, schedule="cosine", lr_final=2e-6)
+    assert learning_rate(cosine, 0) == pytest.approx(2e-4)
+    assert learning_rate(cosine, 1 / 3) == pytest.approx(2e-6 + 1.98e-4 * 0.75)  # cos 60° = 1/2
+    assert learning_rate(cosine, 1 / 2) == pytest.approx(1.01e-4)
+    assert learning_rate(cosine, 1) == pytest.approx(2e-6)
+    assert learning_rate(cosine.model_copy(update={"schedule": "constant"}), 0.7) == 2e-4
+
+
+def test_learning_rates_as_torch_has_them():
+    phase = Phase(train="generator", epochs=1, lr=1e-3, schedule="cosine", lr_final=1e-5)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=phase.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20, eta_min=phase.lr_final)
+    for i in range(20):
+        assert learning_rate(phase, i / 20) == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def test_whose_turn_it_is():
+    phase = Phase(train="adversarial", epochs=1, critic_steps=5)
+    assert [generator_learns(phase, i) for i in range(10)] == [False, False, False, False, True] * 2
+    assert all(generator_learns(GAN, i) for i in range(3))
+    assert all(generator_learns(Phase(train="generator", epochs=1, critic_steps=5), i) for i in range(3))
+    assert not any(generator_learns(Phase(train="critic", epochs=1), i) for i in range(3))
+
+
+# the step
+
+
+def test_a_step_is_that_of_a_plain_loop():
+    """Channels-last, fused and with one generator forward, it moves the weights as the textbook's loop does."""
+    row = make_row(dropout=0.0)
+    players, fabric = started(row)
+    generator, critic = copy.deepcopy(players.generator), copy.deepcopy(players.critic)
+    for network in (generator, critic):
+        for weight in network.parameters():
+            weight.data = weight.data.contiguous()
+    optimizer_g, optimizer_d = (
+        torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (generator, critic)
+    )
+    gray, color, _ = batch = random_batch()
+    one = torch.ones(())
+    for _ in range(3):
+        terms = train_step(players, batch, row.loss, fabric)
+
+        real, fake = critic(gray, color), critic(gray, generator(gray).chroma.detach())
+        loss_real = F.binary_cross_entropy(real.sigmoid(), 0.9 * one.expand_as(real))
+        loss_fake = F.binary_cross_entropy(fake.sigmoid(), 0 * one.expand_as(fake))
+        optimizer_d.zero_grad()
+        (loss_real + loss_fake).backward()
+        optimizer_d.step()
+        chroma = generator(gray).chroma
+        fake = critic(gray, chroma)
+        loss_gan = F.binary_cross_entropy(fake.sigmoid(), one.expand_as(fake))
+        loss_l1 = 100 * (chroma - color).abs().mean()
+        optimizer_g.zero_grad()
+        (loss_gan + loss_l1).backward()
+        optimizer_g.step()
+
+        want = {"critic_real": loss_real, "critic_fake": loss_fake, "adversarial": loss_gan, "l1": loss_l1}
+        assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+            {name: term.item() for name, term in want.items()}, rel=1e-3
+        )
+    for ours, theirs in ((players.generator, generator), (players.critic, critic)):
+        for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            # Adam's first steps are the gradients' signs: where a gradient is nothing but rounding they may differ
+            assert ((a - b).abs() > 1e-4).float().mean() < 0.01, name
+
+
+def test_one_generator_forward_serves_both_updates():
+    players, fabric = started(make_row())
+    calls = []
+    players.generator.register_forward_hook(lambda *_: calls.append(1))
+    train_step(players, random_batch(), Loss(), fabric)
+    assert len(calls) == 1
+
+
+def test_the_generators_update_leaves_the_critics_gradients_alone():
+    players, fabric = started(make_row())
+    batch = random_batch()
+    step.critic_step(players, batch, players.generator(batch.lightness).chroma.detach(), Loss(), fabric)
+    before = [p.grad.clone() for p in players.critic.parameters()]
+    weights = copy.deepcopy(dict(players.critic.named_parameters()))
+    step.generator_step(players, batch, players.generator(batch.lightness), Loss(), fabric)
+    assert all(torch.equal(p.grad, grad) for p, grad in zip(players.critic.parameters(), before, strict=True))
+    assert same_weights(dict(players.critic.named_parameters()), weights)
+    assert all(p.requires_grad for p in players.critic.parameters())
+
+
+def test_a_critics_phase_leaves_the_generators_weights_alone():
+    row = make_row(Phase(train="critic", epochs=1))
+    players, fabric = started(row)
+    generator, critic = (copy.deepcopy(dict(n.named_parameters())) for n in (players.generator, players.critic))
+    terms = train_step(players, random_batch(), row.loss, fabric, generator_learns=False)
+    assert sorted(terms) == ["critic_fake", "critic_real"]
+    assert same_weights(dict(players.generator.named_parameters()), generator)
+    assert not same_weights(dict(players.critic.named_parameters()), critic)
+
+
+def test_one_batch_can_be_overfitted():
+    row = make_row(Phase(train="generator", epochs=1, lr=3e-3), dropout=0.0, filters=16)
+    players, fabric = started(row)
+    batch = random_batch()
+    noise = F.interpolate(torch.rand(4, 2, 4, 4), size=SIZE, mode="bilinear") - 0.5
+    batch = Batch(batch.lightness, noise, batch.labels)
+    losses = [train_step(players, batch, row.loss, fabric)["l1"].item() / 100 for _ in range(120)]
+    assert losses[0] > 0.12
+    assert losses[-1] < 0.03
+
+
+def test_the_moving_average_is_torchs():
+    torch.manual_seed(1)
+    network = build_generator(Generator(filters=4, depth=3), 0, 16)
+    ours = copy.deepcopy(network)
+    theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    theirs.update_parameters(network)  # the first update is a copy
+    for _ in range(3):
+        with torch.no_grad():
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor.add_(1)
+        move_average(ours, network, 0.9)
+        theirs.update_parameters(network)
+    ours, theirs = ours.state_dict(), theirs.module.state_dict()
+    for name in ours:
+        if ours[name].is_floating_point():
+            torch.testing.assert_close(ours[name], theirs[name])
+
+
+# a row's training
+
+
+def test_records(cache, checkpoint):
+    seen = []
+    trained = train(WGAN_ROW, cache, checkpoint, on_epoch=lambda record, speed: seen.append((record, speed)))
+    assert [record for record, _ in seen] == trained.curves
+    assert all(speed["seconds"] > 0 and speed["photos_per_s"] > 0 for _, speed in seen)
+    assert trained.is_rank_zero
+    assert not trained.generator.training
+    validation = {"val_l1", "val_ciede2000"}
+    critic, generator = {"critic_real", "critic_fake", "gradient_penalty"}, {"adversarial", "l2", "class"}
+    for i, (phase, terms) in enumerate(
+        [("generator", {"l2", "class"}), ("critic", critic), *[("adversarial", critic | generator)] * 6]
+    ):
+        record = trained.curves[i]
+        assert set(record) == {"epoch", "phase", "lr"} | terms | validation
+        assert (record["epoch"], record["phase"]) == (i + 1, phase)
+        assert all(math.isfinite(value) for name, value in record.items() if name != "phase")
+    # the third phase's fourth epoch begins half way down its cosine
+    assert trained.curves[5]["lr"] == pytest.approx((1e-3 + 2e-6) / 2)
+    assert trained.curves[-1]["l2"] < trained.curves[0]["l2"]
+
+
+def test_validation_figures_are_those_of_the_returned_generator(cache, checkpoint):
+    trained = train(make_row(ema=0.5), cache, checkpoint)
+    lab = decode(cache.split("validation").codes).permute(0, 2, 3, 1).double().numpy()
+    with torch.no_grad():
+        gray = torch.from_numpy(lab[..., 0] / 50 - 1).float()[:, None]
+        chroma = trained.generator(gray).chroma.permute(0, 2, 3, 1).double().numpy()
+    assert trained.curves[-1]["val_l1"] == pytest.approx(np.abs(chroma - lab[..., 1:] / 110).mean(), rel=1e-4)
+    shown = rgb2lab(lab2rgb(np.concatenate([lab[..., :1], 110 * chroma], axis=-1)))
+    assert trained.curves[-1]["val_ciede2000"] == pytest.approx(deltaE_ciede2000(shown, lab).mean(), rel=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_curves_and_another_others(cache, tmp_path):
+    a, b = (train(WGAN_ROW, cache, tmp_path / name) for name in "ab")
+    assert same_weights(a.generator, b.generator)
+    assert a.curves == b.curves
+    other = WGAN_ROW.model_copy(update={"training": WGAN_ROW.training.model_copy(update={"seed": 2})})
+    assert not same_weights(a.generator, train(other, cache, tmp_path / "c").generator)
+
+
+def test_the_average_is_what_is_returned(cache, tmp_path):
+    raw = train(make_row(), cache, tmp_path / "raw")
+    averaged = train(make_row(ema=0.9), cache, tmp_path / "averaged")
+    assert [r["l1"] for r in raw.curves] == [r["l1"] for r in averaged.curves]  # it does not change the training
+    assert raw.curves[-1]["val_l1"] != averaged.curves[-1]["val_l1"]
+    assert not same_weights(raw.generator, averaged.generator)
+
+
+def test_critic_steps_count(cache, checkpoint, monkeypatch):
+    counts, photos, descend = {}, [], step.descend
+
+    def counting(optimizer, terms, fabric):
+        who = "critic" if "critic_real" in terms else "generator"
+        counts[who] = counts.get(who, 0) + 1
+        descend(optimizer, terms, fabric)
+
+    def watched(players, batch, *args, **kwargs):
+        photos.append(batch.chroma.sum().item())
+        return train_step(players, batch, *args, **kwargs)
+
+    monkeypatch.setattr(step, "descend", counting)
+    monkeypatch.setattr("tintype.training.loop.train_step", watched)
+    train(make_row(Phase(train="adversarial", epochs=2, critic_steps=3)), cache, checkpoint)
+    assert counts == {"critic": 8, "generator": 2}  # 4 batches an epoch; steps 3 and 6 of 8
+    assert len(set(photos)) == 8  # a fresh batch each
+
+
+def test_without_an_adversarial_weight_there_is_no_critic(cache, checkpoint):
+    trained = train(make_row(loss=Loss(adversarial_weight=0)), cache, checkpoint)
+    assert {record["phase"] for record in trained.curves} == {"generator"}
+    assert "critic_real" not in trained.curves[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (make_row(loss=Loss(class_weight=1)), r"loss.class_weight = 1.0: needs photos of at least 2 classes"),
+        (make_row(Phase(train="generator", epochs=1), loss=Loss(l1_weight=0)), r"are all 0.*at least one over 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(cache, checkpoint, row, message):
+    class OneClass:
+        image_size, digest, split, classes = cache.image_size, cache.digest, cache.split, ["a"]
+
+    with pytest.raises(ConfigError, match=message):
+        train(row, OneClass(), checkpoint)
+
+
+def test_batches_that_cannot_be_shared_are_refused():
+    from tintype.training.setup import check
+
+    with pytest.raises(ConfigError, match=r"training.batch_size = 4 for 3 processes.*multiples of 3 from 6"):
+        check(make_row(), photos=16, classes=2, processes=3)
+    with pytest.raises(ConfigError, match=r"the training split has 1 photos, at least 2 are needed"):
+        check(make_row(), photos=1, classes=2, processes=1)
+
+
+def test_bfloat16_trains_alike(cache, tmp_path):
+    full, half = (
+        train(make_row(loss=WGAN, norm="none", dropout=0.0, precision=precision), cache, tmp_path / precision)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert {weight.dtype for weight in half.generator.parameters()} == {torch.float32}
+    for a, b in zip(full.curves, half.curves, strict=True):
+        assert b["l2"] == pytest.approx(a["l2"], rel=0.05)
+        assert b["gradient_penalty"] == pytest.approx(a["gradient_penalty"], rel=0.05)
+    assert half.curves[-1]["l2"] != full.curves[-1]["l2"]
+
+
+def test_divergence_stops_the_training(cache, checkpoint):
+    with pytest.raises(FloatingPointError, match=r"epoch 1 \(phase adversarial, lr 0.001\): .*l1 is (inf|nan)"):
+        train(make_row(loss=Loss(l1_weight=1e39)), cache, checkpoint, checkpoint_every_s=0)
+    assert not checkpoint.exists()
+
+
+def test_curves_as_csv(tmp_path):
+    write_curves(tmp_path / "curves.csv", [{"epoch": 1, "l1": 0.5}, {"epoch": 2, "l1": 0.25, "class": 1.0}])
+    with (tmp_path / "curves.csv").open() as file:
+        assert list(csv.reader(file)) == [["epoch", "l1", "class"], ["1", "0.5", ""], ["2", "0.25", "1.0"]]
+
+
+def test_probe_times_each_phase():
+    seconds = seconds_a_photo(WGAN_ROW, SIZE, 2, steps=1, device="cpu")
+    assert len(seconds) == 3
+    assert all(0 < s < 60 for s in seconds)
+
+
+def test_compiled_it_trains_the_same(cache, tmp_path, monkeypatch):
+    real = (
+        torch.nn.Module.compile
+    )  # traced and split into forward and backward as ever; only the minute of g++ is spared
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: real(network, backend="aot_eager"))
+    phase = Phase(train="adversarial", epochs=1, critic_steps=2)
+    eager, compiled = (
+        train(make_row(phase, dropout=0.0, loss=WGAN, norm="none", compile=compile), cache, tmp_path / str(compile))
+        for compile in (False, True)
+    )
+    assert compiled.generator.state_dict().keys() == eager.generator.state_dict().keys()
+    for a, b in zip(eager.curves, compiled.curves, strict=True):
+        assert {**a, "phase": 0} == pytest.approx({**b, "phase": 0}, rel=1e-3)
+
+
+# checkpoints
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from tintype.config import load_row
+from tintype.data.cache import LabCache
+from tintype.training import fit
+
+row, cache, checkpoint, out, threads = sys.argv[1:]
+torch.set_num_threads(int(threads))
+trained = fit(load_row(Path(row)), LabCache.open(Path(cache)), checkpoint=Path(checkpoint), device="cpu",
+              checkpoint_every_s=0)
+torch.save(trained.generator.state_dict(), out)
+"""
+
+
+def test_killed_and_called_again_it_ends_with_the_same_weights(cache, tmp_path, checkpoint, capsys):
+    unbroken = train(WGAN_ROW, cache, tmp_path / "unbroken.pt")
+    (tmp_path / "row.json").write_text(WGAN_ROW.model_dump_json())
+    out, threads = tmp_path / "weights.pt", str(torch.get_num_threads())
+    command = [sys.executable, "-c", SCRIPT, tmp_path / "row.json", cache.folder, checkpoint, out, threads]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    give_up = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    (checkpoint.parent / "row.pt.tmp").touch()  # as it may leave behind in the middle of writing the next one
+    assert process.wait() == -signal.SIGKILL
+    assert checkpoint.exists()
+    assert not out.exists()
+
+    resumed = train(WGAN_ROW, cache, checkpoint)
+    assert "tiny: resumed after epoch" in capsys.readouterr().err
+    assert resumed.curves == unbroken.curves
+    assert same_weights(resumed.generator, unbroken.generator)
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5])
+def test_resumed_after_any_epoch_it_ends_with_the_same_weights(cache, tmp_path, epochs):
+    class StopError(Exception):
+        pass
+
+    def stop(record, speed):
+        if record["epoch"] == epochs + 1:
+            raise StopError
+
+    unbroken = train(WGAN_ROW, cache, tmp_path / "unbroken")
+    with pytest.raises(StopError):
+        train(WGAN_ROW, cache, tmp_path / "broken", on_epoch=stop, checkpoint_every_s=0)
+    seen = []
+    resumed = train(WGAN_ROW, cache, tmp_path / "broken", on_epoch=lambda record, speed: seen.append(record["epoch"]))
+    assert seen == list(range(epochs + 1, 9))
+    assert resumed.curves == unbroken.curves
+    assert same_weights(resumed.generator, unbroken.generator)
+
+
+def test_a_finished_training_is_not_trained_again(cache, checkpoint):
+    first = train(make_row(), cache, checkpoint, checkpoint_every_s=0)
+    again = train(make_row(), cache, checkpoint, on_epoch=lambda *_: pytest.fail("trained again"))
+    assert same_weights(first.generator, again.generator)
+    assert again.curves == first.curves
+
+
+def test_a_checkpoint_that_does_not_fit_or_is_damaged_is_ignored(cache, tmp_path, checkpoint, capsys):
+    want = train(make_row(), cache, tmp_path / "other")
+    train(make_row(ema=0.5), cache, checkpoint, checkpoint_every_s=0)
+    assert same_weights(train(make_row(), cache, checkpoint, checkpoint_every_s=0).generator, want.generator)
+    assert f"{checkpoint}: ignored, it is of other params, photos or code" in capsys.readouterr().err
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+    assert same_weights(train(make_row(), cache, checkpoint).generator, want.generator)
+    assert f"{checkpoint}: ignored, it cannot be read" in capsys.readouterr().err
+
+
+def test_checkpoints_are_not_written_more_often_than_asked_for(cache, checkpoint):
+    train(make_row(), cache, checkpoint, checkpoint_every_s=3600)
+    assert not checkpoint.exists()
+
+
+# several processes
+
+TWO_PROCESSES = """
+import os, sys
+from pathlib import Path
+import torch
+from torch import nn
+from tintype import models
+from tintype.config import load_row
+from tintype.data.cache import LabCache
+from tintype.training import fit
+
+class Plain(nn.Module):  # nothing in it looks at other photos of the batch
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 2, 3, padding=1), nn.Tanh())
+
+    def forward(self, lightness):
+        return models.Prediction(self.layers(lightness), None)
+
+torch.set_num_threads(1)
+folder, cache = Path(sys.argv[1]), LabCache.open(Path(sys.argv[2]))
+rank = os.environ.get("RANK", "alone")
+for name in sys.argv[3:]:
+    if name == "plain":
+        models.GENERATORS["unet"] = lambda *_: Plain()
+    told = []
+    trained = fit(load_row(folder / f"{name}.json"), cache, checkpoint=folder / f"{name}-{rank}.ckpt", device="cpu",
+                  checkpoint_every_s=0, on_epoch=lambda record, speed: told.append(record))
+    torch.save({"weights": trained.generator.state_dict(), "curves": trained.curves, "told": len(told),
+                "is_rank_zero": trained.is_rank_zero}, folder / f"{name}-{rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_generator(cache, tmp_path):
+    rows = {
+        "unet": WGAN_ROW,
+        "plain": make_row(Phase(train="adversarial", epochs=2, lr=1e-3), norm="none", flip=0.5),
+    }
+    for name, row in rows.items():
+        (tmp_path / f"{name}.json").write_text(row.model_dump_json())
+    (tmp_path / "script.py").write_text(TWO_PROCESSES)
+    rest = [tmp_path / "script.py", tmp_path, cache.folder]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for command in ([*launcher, *rest, "unet", "plain"], [sys.executable, *rest, "plain"]):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    for name, row in rows.items():
+        first, second = (torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1))
+        assert same_weights(first["weights"], second["weights"])
+        assert first["curves"] == second["curves"]
+        assert (first["is_rank_zero"], second["is_rank_zero"]) == (True, False)
+        assert (first["told"], second["told"]) == (sum(phase.epochs for phase in row.training.phases), 0)
+        assert (tmp_path / f"{name}-0.ckpt").exists()
+        assert not (tmp_path / f"{name}-1.ckpt").exists()
+
+    alone, together = torch.load(tmp_path / "plain-alone.pt"), torch.load(tmp_path / "plain-0.pt")
+    for a, b in zip(alone["curves"], together["curves"], strict=True):
+        assert {**b, "phase": 0} == pytest.approx({**a, "phase": 0}, rel=1e-4)
+    for name, weight in alone["weights"].items():
+        torch.testing.assert_close(together["weights"][name], weight, atol=2e-5, rtol=0)
