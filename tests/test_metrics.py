@@ -1,0 +1,440 @@
+"""Every metric against something outside: scikit-image, pytorch-fid, SciPy, NumPy or a case worked by hand."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_fid.fid_score import calculate_frechet_distance
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from tintype.color import lab_to_net, rgb_to_lab
+from tintype.config import ConfigError, Evaluate
+from tintype.data.cache import LabSplit, decode, encode
+from tintype.features.network import FeatureNetwork
+from tintype.metrics import METRICS, distributions, evaluate, metric_names, metric_of
+from tintype.metrics import evaluation as evaluation_module
+from tintype.metrics.colour import ciede2000, colorfulness
+from tintype.metrics.distributions import FeatureDistances
+from tintype.metrics.evaluation import lab_planes, shown
+from tintype.metrics.floors import FLOORS
+from tintype.metrics.grid import best_median_worst
+from tintype.metrics.pixels import psnr, squared_error, ssim
+
+CPU = torch.device("cpu")
+BOTH_SPACES = Evaluate(spaces=("rgb", "lab_planes"), batch_size=8)
+
+
+class Moments(FeatureNetwork):
+    """Stands in for a feature network: 6 values a photo, the planes' means and deviations."""
+
+    suffix = "_in_domain"
+    num_features = 6
+
+    def embed(self, rgb: Tensor) -> Tensor:
+        planes = rgb.flatten(2)
+        return torch.cat([planes.mean(dim=2), planes.std(dim=2)], dim=1)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return (self.embed(a) - self.embed(b)).square().sum(dim=1)
+
+
+class Published(Moments):
+    suffix = ""
+
+
+def smooth_photos(n: int, seed: int = 0, size: int = 24) -> Tensor:
+    """(n, 3, size, size) sRGB of 8 bits in [0, 1]: patches of colour, a different mean and contrast each."""
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(n, 3, 5, 5, generator=rng) * torch.rand(n, 1, 1, 1, generator=rng)
+    shift = (1 - coarse.amax(dim=(1, 2, 3), keepdim=True)) * torch.rand(n, 3, 1, 1, generator=rng)
+    fine = torch.nn.functional.interpolate(coarse + shift, (size, size), mode="bilinear")
+    return (fine * 255).round() / 255
+
+
+def split_of(rgb: Tensor) -> LabSplit:
+    n = len(rgb)
+    codes = encode(rgb_to_lab(rgb), "exact").numpy()
+    return LabSplit(codes, np.full(n, -1), [f"{i}.png" for i in range(n)], [])
+
+
+def true_chroma(split: LabSplit) -> Tensor:
+    return lab_to_net(decode(split.codes))[1]
+
+
+class Cheat:
+    """A colorizer that knows the answers: finds the photo by its lightness, returns its chroma after `spoil`."""
+
+    def __init__(self, split: LabSplit, spoil: Callable[[Tensor], Tensor] = lambda chroma: chroma) -> None:
+        self.lightness, chroma = lab_to_net(decode(split.codes))
+        self.chroma = spoil(chroma)
+
+    def __call__(self, lightness: Tensor) -> Tensor:
+        found = [int((self.lightness - one).abs().flatten(1).sum(dim=1).argmin()) for one in lightness]
+        return self.chroma[found]
+
+
+def noisy(chroma: Tensor) -> Tensor:
+    strength = torch.linspace(0, 0.2, len(chroma))[:, None, None, None]
+    return chroma + strength * torch.randn(chroma.shape, generator=torch.Generator().manual_seed(9))
+
+
+@pytest.fixture(scope="module")
+def split() -> LabSplit:
+    return split_of(smooth_photos(20))
+
+
+@pytest.fixture(scope="module")
+def pair(split: LabSplit) -> tuple[Tensor, Tensor]:
+    """Predicted and true photos as shown, of `Cheat(split, noisy)`."""
+    lightness, chroma = lab_to_net(decode(split.codes))
+    return shown(lightness, noisy(chroma)), shown(lightness, chroma)
+
+
+@pytest.fixture(scope="module")
+def figures(split: LabSplit) -> dict[str, float]:
+    return evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU)
+
+
+def hwc(photo: Tensor) -> np.ndarray:
+    return photo.permute(1, 2, 0).double().numpy()
+
+
+# pixels
+
+
+def test_psnr_matches_scikit_image(pair):
+    ours = psnr(squared_error(*pair))[1:]  # the first is perfect
+    want = [peak_signal_noise_ratio(hwc(t), hwc(p), data_range=1) for p, t in list(zip(*pair, strict=True))[1:]]
+    np.testing.assert_allclose(ours, want, atol=1e-4)
+
+
+def test_ssim_matches_scikit_image(pair):
+    """Its mean leaves out a border of 5 pixels: add one, by reflection, and both average the same pixels."""
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
+    framed = [[np.pad(hwc(x), ((5, 5), (5, 5), (0, 0)), mode="reflect") for x in photos] for photos in pair]
+    want = [structural_similarity(t, p, channel_axis=2, **options) for p, t in zip(*framed, strict=True)]
+    assert min(want) < 0.9
+    np.testing.assert_allclose(ssim(*pair), want, atol=1e-4)  # measured 4e-5: float32's variances of flat areas
+
+
+@pytest.mark.parametrize(("rmse", "decibel"), [(0.206, 13.7), (0.216, 13.3), (0.1, 20.0), (1.0, 0.0)])
+def test_psnr_by_hand(rmse, decibel):
+    """The first two rows are of a published table that has -150.4 and -153.5 there."""
+    assert float(psnr(torch.tensor(rmse**2))) == pytest.approx(decibel, abs=0.05)
+
+
+def test_psnr_of_equal_photos_is_the_cap(pair):
+    assert float(psnr(squared_error(pair[1], pair[1])).min()) == 100
+    one_step = torch.zeros(1, 3, 64, 64)
+    one_step[0, 0, 0, 0] = 1 / 255
+    assert float(psnr(squared_error(one_step, torch.zeros(1, 3, 64, 64)))) == pytest.approx(
+        10 * math.log10(255**2 * 3 * 64 * 64), abs=1e-3
+    )
+
+
+def test_pooled_figures_weigh_errors_and_the_mean_weighs_photos(figures, pair):
+    errors = squared_error(*pair).double()
+    assert figures["rmse"] == pytest.approx(float(errors.mean().sqrt()), rel=1e-6)
+    assert figures["psnr_pooled"] == pytest.approx(-20 * math.log10(figures["rmse"]), rel=1e-6)
+    assert figures["psnr"] == pytest.approx(float(psnr(errors).mean()), rel=1e-6)
+    assert figures["psnr"] > figures["psnr_pooled"] + 1
+
+
+# colour
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "want"),
+    [
+        ((0, 0, 0), (255, 255, 255), 0.0),  # no colour, whatever the contrast
+        ((255, 0, 0), (0, 0, 0), 1.3 * math.hypot(127.5, 63.75)),
+        ((255, 0, 0), (0, 255, 0), 255 + 0.3 * 127.5),  # with absolute values it would be 85.5
+        ((0, 0, 255), (0, 0, 255), 0.3 * 255),
+    ],
+)
+def test_colorfulness_by_hand(left, right, want):
+    photo = torch.zeros(1, 3, 4, 4)
+    photo[..., :2] = torch.tensor(left).view(1, 3, 1, 1) / 255
+    photo[..., 2:] = torch.tensor(right).view(1, 3, 1, 1) / 255
+    assert float(colorfulness(photo)) == pytest.approx(want, abs=1e-3)
+
+
+def test_ciede2000_matches_scikit_image(pair):
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    want = [deltaE_ciede2000(rgb2lab(hwc(t)), rgb2lab(hwc(p))).mean() for p, t in zip(*pair, strict=True)]
+    np.testing.assert_allclose(ciede2000(*pair), want, atol=1e-3)
+
+
+def test_colorfulness_gap_is_the_distance_of_the_means(figures, pair):
+    predicted, true = (float(colorfulness(photos).double().mean()) for photos in pair)
+    assert figures["colorfulness"] == pytest.approx(predicted, rel=1e-6)
+    assert figures["colorfulness_gap"] == pytest.approx(abs(predicted - true), rel=1e-4)
+
+
+# distributions
+
+
+def features(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 5)) @ rng.normal(size=(5, 5)) + shift
+
+
+def distances(predicted: np.ndarray, true: np.ndarray, batch: int = 7) -> dict[str, float]:
+    running = FeatureDistances(predicted.shape[1], len(predicted), CPU)
+    for start in range(0, len(predicted), batch):
+        running.update(*(torch.from_numpy(x[start : start + batch]) for x in (predicted, true)))
+    return running.compute()
+
+
+def frechet(predicted: np.ndarray, true: np.ndarray) -> float:
+    moments = [m for x in (predicted, true) for m in (x.mean(axis=0), np.cov(x, rowvar=False))]
+    return float(calculate_frechet_distance(*moments))
+
+
+def polynomial_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased squared MMD of the kernel (x.y / D + 1)^3: Bińkowski et al. 2018, eqs. 4 and 6, term by term."""
+    m, d = x.shape
+    k = lambda a, b: (a @ b.T / d + 1) ** 3  # noqa: E731
+    within = sum((k(z, z).sum() - np.trace(k(z, z))) / (m * (m - 1)) for z in (x, y))
+    return within - 2 * k(x, y).mean()
+
+
+def test_fid_matches_pytorch_fid():
+    predicted, true = features(40, seed=1), features(40, seed=2, shift=0.5)
+    assert distances(predicted, true)["fid"] == pytest.approx(frechet(predicted, true), rel=1e-6)
+
+
+def test_fid_of_fewer_photos_than_features_is_a_number():
+    predicted, true = features(3, seed=1), features(3, seed=2)
+    assert distances(predicted, true)["fid"] == pytest.approx(frechet(predicted, true), rel=1e-3)
+
+
+def test_kid_matches_the_formula_over_all_pairs():
+    predicted, true = features(40, seed=1), features(40, seed=2, shift=0.5)
+    assert distances(predicted, true)["kid"] == pytest.approx(polynomial_mmd(true, predicted), rel=1e-9)
+
+
+def test_kid_of_many_photos_is_a_seeded_mean_over_subsets(monkeypatch):
+    monkeypatch.setattr(distributions, "KID_SUBSET", 30)
+    monkeypatch.setattr(distributions, "KID_PHOTOS", 300)
+    predicted, true = features(400, seed=1) / 4, features(400, seed=1, shift=2.0) / 4
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = distances(predicted, true)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    second = distances(predicted, true)
+    assert first == second
+    assert first["kid"] == pytest.approx(polynomial_mmd(true, predicted), rel=0.1)
+    assert first["kid"] != pytest.approx(polynomial_mmd(true, predicted), rel=1e-6)
+
+
+def test_kid_keeps_at_most_so_many_photos(monkeypatch):
+    monkeypatch.setattr(distributions, "KID_PHOTOS", 16)
+    running = FeatureDistances(5, 100, CPU)
+    x = torch.from_numpy(features(100, seed=1))
+    for start in range(0, 100, 9):
+        running.update(x[start : start + 9], x[start : start + 9])
+    assert sum(map(len, running._kid.real_features)) == 16
+    running.compute()
+
+
+# evaluate
+
+
+@pytest.mark.parametrize("space", ["", "_lab_planes"])
+def test_every_figure_is_of_its_space(figures, split, space):
+    lightness, chroma = lab_to_net(decode(split.codes))
+    view = lab_planes if space else shown
+    predicted, truth = view(lightness, noisy(chroma)), view(lightness, chroma)
+    network = Moments()
+    embedded = [network.embed(photos).double().numpy() for photos in (predicted, truth)]
+    want = {
+        "ssim": float(ssim(predicted, truth).mean()),
+        "rmse": float((predicted - truth).square().mean().sqrt()),
+        "lpips_in_domain": float(network.distance(predicted, truth).mean()),
+        "fid_in_domain": frechet(*embedded),
+        "kid_in_domain": polynomial_mmd(*embedded),
+    }
+    for name, value in want.items():
+        assert figures[name + space] == pytest.approx(value, rel=1e-4), name
+
+
+def test_the_spaces_are_not_the_same_and_lab_planes_flatters(figures):
+    assert figures["psnr_lab_planes"] > figures["psnr"] + 3
+    assert figures["rmse_lab_planes"] < figures["rmse"]
+
+
+def test_white_in_lab_planes():
+    white = lab_planes(*lab_to_net(rgb_to_lab(torch.ones(1, 3, 1, 1))))
+    torch.testing.assert_close(white.flatten(), torch.tensor([1.0, 0.5, 0.5]), atol=1e-4, rtol=0)
+
+
+RGB_NAMES = """psnr psnr_pooled ssim rmse ciede2000 colorfulness colorfulness_gap
+lpips_in_domain fid_in_domain kid_in_domain"""
+LAB_PLANES_NAMES = """psnr_lab_planes psnr_pooled_lab_planes ssim_lab_planes rmse_lab_planes
+lpips_in_domain_lab_planes fid_in_domain_lab_planes kid_in_domain_lab_planes"""
+
+
+def test_names_are_the_documented_ones(figures, split):
+    assert list(METRICS) == RGB_NAMES.replace("_in_domain", "").split()
+    assert list(figures) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
+    published = evaluate(FLOORS["gray"](split), split, Published(), Evaluate(), CPU)
+    assert list(published) == list(METRICS) == metric_names("", ["rgb"])
+
+
+def test_metric_of_a_full_name():
+    assert metric_of("fid_in_domain_lab_planes") is METRICS["fid"]
+    assert metric_of("psnr_lab_planes").direction == "max"
+    assert metric_of("colorfulness").direction is None
+    for wrong in ("fidd", "psnr_in_domain", "ciede2000_lab_planes", "fid_lab_planes_in_domain", ""):
+        with pytest.raises(ConfigError, match=f"metric '{wrong}': unknown; allowed: psnr"):
+            metric_of(wrong)
+
+
+def test_a_perfect_prediction(split):
+    perfect = evaluate(Cheat(split), split, Moments(), BOTH_SPACES, CPU)
+    for space in ("", "_lab_planes"):
+        assert perfect["psnr" + space] == perfect["psnr_pooled" + space] == 100
+        assert perfect["ssim" + space] == pytest.approx(1)
+        assert perfect["rmse" + space] == perfect["lpips_in_domain" + space] == 0
+        assert perfect["fid_in_domain" + space] == pytest.approx(0, abs=1e-6)
+        assert perfect["kid_in_domain" + space] <= 0  # unbiased: what is equal scores below 0
+    assert perfect["ciede2000"] == perfect["colorfulness_gap"] == 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 20, 32])
+def test_batch_size_changes_no_figure(figures, split, batch_size):
+    config = BOTH_SPACES.model_copy(update={"batch_size": batch_size})
+    again = evaluate(Cheat(split, noisy), split, Moments(), config, CPU)
+    assert again == pytest.approx(figures, rel=1e-6, abs=1e-6)
+
+
+def test_a_prediction_is_what_a_screen_can_show(split):
+    """Chroma far out of the gamut is clipped, and every value is one of 256."""
+    lightness, chroma = lab_to_net(decode(split.codes))
+    photo = shown(lightness, 3 * chroma)
+    assert float(photo.min()) >= 0
+    assert float(photo.max()) <= 1
+    torch.testing.assert_close(photo * 255, (photo * 255).round(), atol=1e-4, rtol=0)
+
+
+def test_the_truth_is_the_photo_itself(split):
+    assert torch.equal(shown(*lab_to_net(decode(split.codes))), smooth_photos(20))
+
+
+def test_only_a_batch_is_decoded_at_a_time(split, monkeypatch):
+    sizes = []
+
+    def counted(codes: np.ndarray) -> Tensor:
+        sizes.append(len(codes))
+        return decode(codes)
+
+    monkeypatch.setattr(evaluation_module, "decode", counted)
+    evaluate(FLOORS["gray"](split), split, Moments(), Evaluate(batch_size=8), CPU)
+    assert sizes == [8, 8, 4]
+
+
+def test_it_runs_in_full_precision_without_gradients_and_puts_all_back(split):
+    weight = torch.nn.Parameter(torch.tensor(0.5))
+    inside = []
+
+    def colorize(lightness: Tensor) -> Tensor:
+        inside.append(((weight * lightness).requires_grad, torch.backends.cudnn.allow_tf32))
+        return FLOORS["gray"](split)(lightness)
+
+    state, before = torch.get_rng_state(), torch.backends.cudnn.allow_tf32
+    evaluate(colorize, split, Moments(), Evaluate(), CPU)
+    assert inside == [(False, False)]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.parametrize("photos", [0, 1])
+def test_fewer_than_two_photos_are_refused(split, photos):
+    few = LabSplit(split.codes[:photos], split.labels[:photos], split.names[:photos], [])
+    with pytest.raises(ValueError, match=rf"{photos} photo\(s\) to evaluate on: FID and KID need at least 2"):
+        evaluate(FLOORS["gray"](split), few, Moments(), Evaluate(), CPU)
+
+
+# floors
+
+
+def test_floors_are_gray_and_the_mean_colour(split):
+    lightness, chroma = lab_to_net(decode(split.codes))
+    gray = FLOORS["gray"](split)(lightness)
+    assert gray.shape == chroma.shape
+    assert not gray.any()
+    red, green, blue = shown(lightness, gray).unbind(dim=1)
+    assert float((red - green).abs().max()) <= 1 / 255
+    assert float((green - blue).abs().max()) <= 1 / 255
+
+    mean = FLOORS["mean_ab"](split)(lightness)
+    want = chroma.double().mean(dim=(0, 2, 3))
+    torch.testing.assert_close(mean, want.float()[None, :, None, None].expand_as(chroma))
+
+
+def test_the_best_constant_is_the_mean(split):
+    score = {name: evaluate(make(split), split, Moments(), BOTH_SPACES, CPU) for name, make in FLOORS.items()}
+    assert score["mean_ab"]["rmse_lab_planes"] < score["gray"]["rmse_lab_planes"]
+    assert score["gray"]["colorfulness"] < 1
+
+
+def test_ssim_hardly_sees_colour():
+    """The trap: textured photos without any colour score high on SSIM, while CIEDE2000 tells."""
+    rng = torch.Generator().manual_seed(0)
+    texture = torch.rand(8, 1, 32, 32, generator=rng)
+    tint = torch.tensor([1.0, 0.72, 0.6]).view(1, 3, 1, 1)
+    split = split_of(texture * tint)
+    gray = evaluate(FLOORS["gray"](split), split, Moments(), Evaluate(), CPU)
+    assert gray["ssim"] > 0.9
+    assert gray["ciede2000"] > 5
+
+
+# grid
+
+
+def test_grid_shows_gray_truth_prediction_of_best_median_worst(split, tmp_path):
+    path = tmp_path / "new" / "grid.png"
+    evaluate(Cheat(split, noisy), split, Moments(), Evaluate(samples=2), CPU, grid=path)
+    picture = np.asarray(Image.open(path))
+    side = 192  # 24 pixels, each 8 x 8
+    assert picture.shape[1] == 100 + 3 * (side + 6)
+    assert picture.shape[0] == 28 + 6 * (side + 6)
+
+    lightness, chroma = lab_to_net(decode(split.codes))
+    truth, predicted = shown(lightness, chroma), shown(lightness, noisy(chroma))
+    difference = ciede2000(predicted, truth)
+    for row, index in ((0, int(difference.argmin())), (5, int(difference.argmax()))):
+        top = 28 + row * (side + 6) + 4
+        tiles = [picture[top : top + side : 8, 104 + i * (side + 6) :][:, : side - 4 : 8] for i in range(3)]
+        wanted = [shown(lightness, 0 * chroma), truth, predicted]
+        for tile, photos in zip(tiles, wanted, strict=True):
+            np.testing.assert_array_equal(tile, hwc(photos[index] * 255).round().astype(np.uint8)[:, : tile.shape[1]])
+
+
+def test_large_photos_are_scaled_down_in_the_grid(tmp_path):
+    split = split_of(smooth_photos(2, size=260))
+    evaluate(FLOORS["gray"](split), split, Moments(), Evaluate(samples=1), CPU, grid=tmp_path / "grid.png")
+    assert Image.open(tmp_path / "grid.png").width == 100 + 3 * (256 + 6)
+
+
+def test_each_photo_is_chosen_once():
+    assert best_median_worst([3.0, 1.0, 2.0, 5.0, 4.0], 1) == [(1, "best 1.0"), (0, "median 3.0"), (3, "worst 5.0")]
+    chosen = [index for index, _ in best_median_worst([3.0, 1.0, 2.0], 2)]
+    assert sorted(chosen) == [0, 1, 2]
+    assert len(best_median_worst(list(range(100)), 16)) == 48
+
+
+def test_names_are_read_without_waiting_for_torch():
+    code = (
+        "import sys; from tintype.metrics import METRICS, metric_of; metric_of('kid'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
