@@ -17,7 +17,7 @@ from tintype.color import lab_to_net, rgb_to_lab
 from tintype.config import ConfigError, Evaluate
 from tintype.data.cache import LabSplit, decode, encode
 from tintype.features.network import FeatureNetwork
-from tintype.metrics import METRICS, distributions, evaluate, metric_names, metric_of
+from tintype.metrics import FLOOR_NAMES, METRICS, distributions, evaluate, metric_names, metric_of
 from tintype.metrics import evaluation as evaluation_module
 from tintype.metrics.colour import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances
@@ -438,3 +438,7 @@ def test_names_are_read_without_waiting_for_torch():
         "import sys; from tintype.metrics import METRICS, metric_of; metric_of('kid'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_floors_are_those_that_tables_lead_with():
+    assert tuple(FLOORS) == FLOOR_NAMES

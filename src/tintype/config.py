@@ -136,7 +136,10 @@ class Training(Section):
     seed: int = Field(1, ge=0)
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     ema: float = Field(
-        0.0, ge=0, lt=1, description="decay a step of the averaged generator that is kept; 0: no averaging"
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the averaged generator that is kept: over 1/(1-decay) updates; 0: none",
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on CUDA, else fp32"

@@ -15,7 +15,7 @@ from tintype.config import ConfigError
 if TYPE_CHECKING:
     from tintype.metrics.evaluation import Colorize, evaluate
 
-__all__ = ["METRICS", "Colorize", "Metric", "evaluate", "metric_names", "metric_of"]
+__all__ = ["FLOOR_NAMES", "METRICS", "Colorize", "Metric", "evaluate", "metric_names", "metric_of", "ranking_direction"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ METRICS = {
     "kid": Metric("min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by_network=True),
 }
 
+FLOOR_NAMES = ("gray", "mean_ab")
+"""What a model must beat; `tintype.metrics.floors` has their colorizers."""
+
 SUFFIXES = ("", "_in_domain")
 LAB_PLANES = "_lab_planes"
 
@@ -70,6 +73,14 @@ def metric_of(name: str) -> Metric:
             f"network made them, all but ciede2000, colorfulness and colorfulness_gap also with {LAB_PLANES}"
         )
     return METRICS[base]
+
+
+def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "max"]:
+    """Which way `metric` ranks rows. Raises `ConfigError` if it is not one of `measured`, or ranks nothing."""
+    ranking = {name: direction for name in measured if (direction := metric_of(name).direction)}
+    if metric not in ranking:
+        raise ConfigError(f"register.metric = {metric!r}: not measured here; allowed: {', '.join(ranking)}")
+    return ranking[metric]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,48 @@
+"""A colorizer measured on a lab's test split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tintype.config import Evaluate
+from tintype.data.cache import LabCache
+from tintype.features import load_features
+from tintype.metrics import Colorize, evaluate
+from tintype.models import load_generator
+
+
+def default_device() -> torch.device:
+    """The GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def trained(model: Path) -> Colorize:
+    """The colorizer in a folder of weights."""
+    generator, _ = load_generator(model, device=default_device())
+
+    def colorize(lightness: Tensor) -> Tensor:
+        return generator(lightness).chroma
+
+    return colorize
+
+
+def measure(
+    colorize: Colorize,
+    cache: LabCache,
+    features: Path,
+    config: Evaluate,
+    metrics: Path | None = None,
+    samples: Path | None = None,
+) -> dict[str, float]:
+    """All metrics on the test split, also written to `metrics` (flat JSON) and `samples` (PNG grid) where given."""
+    device = default_device()
+    network = load_features(features, device)
+    results = evaluate(colorize, cache.split("test"), network, config, device, grid=samples)
+    if metrics is not None:
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text(json.dumps(results, indent=2) + "\n")
+    return results

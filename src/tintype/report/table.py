@@ -1,0 +1,44 @@
+"""Rows x metrics, as Markdown for people and CSV for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from tintype.metrics import metric_of, ranking_direction
+
+ARROWS = {"min": " ↓", "max": " ↑", None: ""}
+
+
+def read_metrics(folder: Path, rows: list[str]) -> dict[str, dict[str, float]]:
+    """Each row's metrics, from one flat JSON a row."""
+    return {row: json.loads((folder / f"{row}.json").read_text()) for row in rows}
+
+
+def best_row(scores: dict[str, dict[str, float]], metric: str) -> str:
+    """The row that `metric` ranks first. Raises `ConfigError` for a metric that was not measured or ranks nothing."""
+    pick = min if ranking_direction(metric, next(iter(scores.values()))) == "min" else max
+    return pick(scores, key=lambda row: scores[row][metric])
+
+
+def write_table(scores: dict[str, dict[str, float]], out: Path) -> None:
+    """Write ``table.csv`` (full precision, first column ``row``) and ``table.md`` (rounded, best values bold)."""
+    table = pd.DataFrame.from_dict(scores, orient="index")
+    table.to_csv(out / "table.csv", index_label="row")
+
+    names = [str(name) for name in table.columns]
+    lines = ["| row | " + " | ".join(name + ARROWS[metric_of(name).direction] for name in names) + " |"]
+    lines.append("|---" * (len(names) + 1) + "|")
+    for row in scores:
+        cells = (_cell(table[name], row, name) for name in names)
+        lines.append(f"| `{row}` | " + " | ".join(cells) + " |")
+    (out / "table.md").write_text("\n".join(lines) + "\n")
+
+
+def _cell(column: pd.Series, row: str, name: str) -> str:
+    metric = metric_of(name)
+    text = f"{column[row]:.{metric.digits}f}"
+    best = {"min": column.min(), "max": column.max(), None: None}[metric.direction]
+    return f"**{text}**" if column[row] == best else text

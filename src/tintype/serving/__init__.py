@@ -1,0 +1,1 @@
+"""The colorizer behind other people's doors: MLflow's scoring server."""

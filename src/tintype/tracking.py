@@ -1,0 +1,302 @@
+"""All of MLflow: where its store lies, one run a trained row, the registered model and its champion.
+
+The store is ``mlflow.db`` at the root of tintype's checkout, whatever the working directory (an experiment runs in a
+temporary copy), or any server named by ``MLFLOW_TRACKING_URI``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import numpy as np
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from tintype.config import Row
+
+PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
+PACKAGE = Path(__file__).parent
+PHOTOS = ModelSignature(
+    inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, -1), name=None)]),
+    outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), name=None)]),
+)
+REQUIRED = ("mlflow", "torch", "safetensors", "pydantic", "numpy")
+
+
+class TrackedRun:
+    """The open MLflow run of a row in training."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+
+    def log_epoch(self, record: Mapping[str, Any], speed: Mapping[str, float]) -> None:
+        """One point of every curve. Text (the phase's name) is left out: MLflow's curves are numbers."""
+        numbers = {name: value for name, value in {**record, **speed}.items() if isinstance(value, int | float)}
+        step = int(numbers.pop("epoch"))
+        for name, value in numbers.items():
+            self.client.log_metric(self.run_id, name, value, step=step)
+
+    def finish(self, weights: str) -> None:
+        """Name the run by the hash of the weights it made: evaluation and registration find it so."""
+        self.client.set_tag(self.run_id, "weights_sha256", weights)
+
+
+class Tracker:
+    """MLflow for one lab.
+
+    Args:
+        lab: the lab's root folder.
+        project: tintype's checkout.
+    """
+
+    def __init__(self, lab: Path, project: Path) -> None:
+        self.lab = lab
+        # In an experiment's temporary copy the checkout is the copy; the store stays with the original.
+        self.home = _original(lab, project)
+        self.uri = store_uri(self.home)
+        create_store(self.home)
+        mlflow.set_tracking_uri(self.uri)
+        self.client = MlflowClient(self.uri)
+        self.experiment = self._experiment()
+
+    def _experiment(self) -> str:
+        inside = self.lab != self.home and self.lab.is_relative_to(self.home)
+        name = self.lab.relative_to(self.home).as_posix() if inside else self.lab.name
+        with FileLock(self.home / "mlflow.db.lock"):
+            if found := self.client.get_experiment_by_name(name):
+                return found.experiment_id
+            location = (self.home / "mlartifacts" / name).as_uri() if self.uri.startswith("sqlite") else None
+            return self.client.create_experiment(name, artifact_location=location)
+
+    @contextmanager
+    def training_run(self, row: Row, key: str, cache: Path, digest: str) -> Iterator[TrackedRun]:
+        """The run of `row`: the one that was cut off, if there is one with this key, else a new one.
+
+        Under torchrun only the first process has one; the others get a run that nobody writes to.
+        """
+        if int(os.environ.get("RANK", "0")) > 0:
+            yield TrackedRun(self.client, "")
+            return
+        cut_off = self._find(f"tags.training_key = '{key}' and attributes.status != 'FINISHED'")
+        run_id = cut_off or self._start(row, key, cache, digest)
+        self.client.update_run(run_id, status="RUNNING")
+        try:
+            yield TrackedRun(self.client, run_id)
+        except BaseException:
+            self.client.set_terminated(run_id, "FAILED")
+            raise
+        self.client.set_terminated(run_id)
+
+    def _start(self, row: Row, key: str, cache: Path, digest: str) -> str:
+        config = row.model_dump_json()
+        run = self.client.create_run(self.experiment, run_name=row.name)
+        run_id: str = run.info.run_id
+        tags = {
+            "stage": "train",
+            "row": row.name,
+            "training_key": key,
+            "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+            "data_sha256": digest,
+            **_git_tags(self.lab),
+            "reproduce": _command(self.lab, self.home, row.name),
+        }
+        if experiment := os.environ.get("DVC_EXP_NAME"):
+            tags["dvc_experiment"] = experiment
+        for name, value in tags.items():
+            self.client.set_tag(run_id, name, value)
+        for name, value in _flat(row.model_dump()).items():
+            self.client.log_param(run_id, name, value)
+        source = CodeDatasetSource({"path": str(cache.resolve()), "made_by": "stage preprocess"})
+        dataset = MetaDataset(source, name="lab-cache", digest=digest[:32])  # type: ignore[abstract]
+        with mlflow.start_run(run_id=run_id):
+            mlflow.log_input(dataset, context="training")
+        return run_id
+
+    def log_evaluation(self, weights: str, row: str, metrics: Mapping[str, float], samples: Path) -> str:
+        """Add test metrics and the sample grid to the run that made `weights`; returns the run's id.
+
+        Weights that no run here made (pulled from a remote, or restored by DVC's run cache) get a run of their own.
+        """
+        run_id = self._find(f"tags.weights_sha256 = '{weights}'")
+        if run_id is None:
+            run_id = self.client.create_run(self.experiment, run_name=row).info.run_id
+            tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **_git_tags(self.lab)}
+            for name, value in {**tags, "reproduce": _command(self.lab, self.home, row)}.items():
+                self.client.set_tag(run_id, name, value)
+            self.client.set_terminated(run_id)
+        for name, figure in metrics.items():
+            self.client.log_metric(run_id, f"test_{name}", figure)
+        self.client.log_artifact(run_id, str(samples), "samples")
+        return run_id
+
+    def register(
+        self,
+        *,
+        model_name: str,
+        row: str,
+        weights: Path,
+        metric: str,
+        direction: str,
+        metrics: Mapping[str, float],
+        test_split: str,
+        rescore: Callable[[Path], float],
+        experiment: str | None,
+    ) -> dict[str, Any]:
+        """Make `weights` a version of `model_name`, once per hash, and move the aliases.
+
+        Args:
+            weights: folder of a trained generator.
+            metric, direction: what ranks models; `metrics[metric]` is this one's.
+            test_split: hash of the data `metrics` were measured on.
+            rescore: measures a folder of weights by `metric` on this lab's test split.
+            experiment: name of the DVC experiment that this runs in; an experiment never moves ``champion``.
+        Returns:
+            model, version, alias, row, metric, score, weights_sha256.
+        """
+        from tintype.models import weights_hash
+
+        digest = weights_hash(weights)
+        with FileLock(self.home / "mlflow.db.lock"):
+            version_number = self._version(model_name, digest)
+            if version_number is None:
+                version_number = self._log_model(model_name, row, weights, digest, metric, metrics, test_split)
+            champion = self._champion(model_name)
+            holds = champion is not None and str(champion.version) == version_number
+            alias = "challenger"
+            if holds or (not experiment and self._beats(champion, metric, direction, metrics, test_split, rescore)):
+                alias = "champion"
+            self.client.set_registered_model_alias(model_name, alias, version_number)
+        return {
+            "model": model_name,
+            "version": int(version_number),
+            "alias": alias,
+            "row": row,
+            "metric": metric,
+            "score": metrics[metric],
+            "weights_sha256": digest,
+        }
+
+    def _log_model(
+        self, name: str, row: str, weights: Path, digest: str, metric: str, metrics: Mapping[str, float], split: str
+    ) -> str:
+        run_id = self._find(f"tags.weights_sha256 = '{digest}'")
+        with mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=row):
+            info = mlflow.pyfunc.log_model(
+                name="colorizer",
+                python_model=str(PYFUNC),
+                artifacts={"generator": str(weights)},
+                code_paths=[str(PACKAGE)],
+                signature=PHOTOS,
+                input_example=np.full((1, 64, 64, 1), 128, np.uint8),
+                pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
+                registered_model_name=name,
+            )
+        number = str(info.registered_model_version)
+        tags = {"weights_sha256": digest, "row": row, "test_split": split, f"test_{metric}": repr(metrics[metric])}
+        for tag, value in tags.items():
+            self.client.set_model_version_tag(name, number, tag, value)
+        return number
+
+    def _beats(
+        self,
+        champion: Any,
+        metric: str,
+        direction: str,
+        metrics: Mapping[str, float],
+        test_split: str,
+        rescore: Callable[[Path], float],
+    ) -> bool:
+        if champion is None:
+            return True
+        held = champion.tags.get(f"test_{metric}")
+        if held is None or champion.tags.get("test_split") != test_split:
+            folder = Path(mlflow.artifacts.download_artifacts(f"models:/{champion.name}/{champion.version}"))
+            incumbent = rescore(next(folder.rglob("generator.safetensors")).parent)
+        else:
+            incumbent = float(held)
+        return metrics[metric] < incumbent if direction == "min" else metrics[metric] > incumbent
+
+    def _champion(self, model_name: str) -> Any:
+        try:
+            return self.client.get_model_version_by_alias(model_name, "champion")
+        except mlflow.exceptions.MlflowException:
+            return None
+
+    def _version(self, model_name: str, digest: str) -> str | None:
+        found = self.client.search_model_versions(f"name = '{model_name}' and tags.weights_sha256 = '{digest}'")
+        return str(found[0].version) if found else None
+
+    def _find(self, query: str) -> str | None:
+        found = self.client.search_runs(
+            [self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"]
+        )
+        return found[0].info.run_id if found else None
+
+
+def store_uri(project: Path) -> str:
+    """``MLFLOW_TRACKING_URI``, or the sqlite file at the project's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(project / 'mlflow.db').as_posix()}"
+
+
+def create_store(project: Path) -> None:
+    """Make the sqlite store once, under a lock: processes that create it side by side crash each other."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    with FileLock(project / "mlflow.db.lock"):
+        MlflowClient(store_uri(project)).search_experiments(max_results=1)
+
+
+def _original(lab: Path, project: Path) -> Path:
+    """The checkout that `lab` names by its param ``repo``; `project` for a lab without params (a test's)."""
+    import yaml
+
+    params = lab / "params.yaml"
+    if not params.exists():
+        return project
+    repo = (yaml.safe_load(params.read_text()) or {}).get("repo")
+    return (lab / repo).resolve() if repo else project
+
+
+def _git_tags(folder: Path) -> dict[str, str]:
+    def git(*words: str) -> str | None:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return {"git_commit": "none", "git_dirty": "unknown"}
+    # What the run itself writes (dvc.lock, metrics) does not make its sources dirty.
+    changed = git(
+        "status", "--porcelain", "--untracked-files=no", "--", ".", ":!*dvc.lock", ":!*metrics/*", ":!*report/*"
+    )
+    return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
+
+
+def _command(lab: Path, project: Path, row: str) -> str:
+    place = lab.relative_to(project).as_posix() if lab.is_relative_to(project) else str(lab)
+    return f"cd {place} && dvc repro evaluate@{row}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as MLflow's flat params: ``loss.l1_weight``, ``training.phases.0.lr``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            value = {str(index): item for index, item in enumerate(value)}
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
