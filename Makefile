@@ -1,0 +1,45 @@
+# make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export NO_ALBUMENTATIONS_UPDATE := 1
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test test-slow check ui plots bench clean install
+
+repro: install
+	dvc repro
+	@cat report/table.md
+
+test: install
+	pytest -m "not slow" -n 2 --dist loadfile
+
+test-slow: install
+	pytest -m slow -n 2 --dist loadfile
+
+check: install
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: install
+	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+plots: install
+	dvc plots show
+
+bench: install
+	python -m benchmarks
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tintype needs Python 3.11 or newer; say which: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,19 @@
+"""Stage `download`: the dataset's source -> raw photos and their labels."""
+
+from pathlib import Path
+
+from _stage import run
+
+from tintype.config import check_classes, load_lab
+from tintype.data.curation import read_table
+from tintype.data.sources import download
+
+
+def stage(params: Path, raw: Path) -> None:
+    lab = load_lab(params)
+    download(lab.data, raw, root=params.parent)
+    check_classes(lab, len({row["class"] for row in read_table(raw / "labels.csv")} - {""}))
+
+
+if __name__ == "__main__":
+    run(stage)

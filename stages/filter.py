@@ -1,0 +1,17 @@
+"""Stage `filter`: raw photos -> manifest of those kept, with splits, and a list of those rejected."""
+
+from pathlib import Path
+
+from _stage import run
+
+from tintype.config import load_lab
+from tintype.data.curation import curate
+
+
+def stage(params: Path, raw: Path, curated: Path) -> None:
+    summary = curate(raw, load_lab(params).filter, curated)
+    print(f"kept {sum(summary.photos.values())}: {summary.photos}; rejected: {summary.rejected}")
+
+
+if __name__ == "__main__":
+    run(stage)

@@ -1,0 +1,21 @@
+"""Stage `floors`: colorizers that know nothing of the photo, measured as the rows are."""
+
+from pathlib import Path
+
+from _stage import run
+
+from tintype.config import load_lab
+from tintype.data.cache import LabCache
+from tintype.evaluation import measure
+from tintype.metrics.floors import FLOORS
+
+
+def stage(params: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
+    config, cache = load_lab(params).evaluate, LabCache.open(cache_folder)
+    for name, floor in FLOORS.items():
+        colorize = floor(cache.split("train"))
+        measure(colorize, cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")
+
+
+if __name__ == "__main__":
+    run(stage)

@@ -1,0 +1,46 @@
+"""Stage `train@row`: resolved config, Lab cache -> generator weights and curves; one MLflow run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from _stage import REPO, lab_root, run
+
+from tintype.config import load_row
+from tintype.data.cache import LabCache
+from tintype.models import save_generator, weights_hash
+from tintype.tracking import Tracker
+from tintype.training import fit
+from tintype.training.checkpoints import run_key
+from tintype.training.curves import write_curves
+
+
+def stage(config: Path, cache_folder: Path, model: Path, curves: Path) -> None:
+    row = load_row(config)
+    if row.training.processes > 1 and "LOCAL_RANK" not in os.environ:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        sys.exit(subprocess.call([*launcher, f"--nproc-per-node={row.training.processes}", *sys.argv]))
+
+    cache = LabCache.open(cache_folder)
+    key = run_key(row, cache)
+    checkpoint = lab_root() / ".tintype" / "checkpoints" / f"{row.name}-{key[:16]}.pt"
+    tracker = Tracker(lab_root(), REPO)
+    with tracker.training_run(row, key, cache_folder, cache.digest) as tracked:
+        trained = fit(row, cache, checkpoint=checkpoint, on_epoch=tracked.log_epoch)
+        if not trained.is_rank_zero:
+            return
+        save_generator(
+            model,
+            trained.generator,
+            config=row.generator,
+            classes=cache.classes if row.loss.class_weight > 0 else [],
+            image_size=cache.image_size,
+        )
+        write_curves(curves, trained.curves)
+        tracked.finish(weights_hash(model))
+    checkpoint.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(stage)

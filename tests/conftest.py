@@ -1,0 +1,113 @@
+"""A tiny lab, run once through real DVC and MLflow in a copy of the checkout, for the pipeline tests to look at."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+# Tests run side by side: threads of several processes that wait for each other on the same cores make all crawl.
+os.environ["OMP_NUM_THREADS"] = "1"
+# A server that the developer works with is none of the tests' business.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+TINY = {
+    "filter": {"min_side": 16, "test": 0.25, "validation": 0.1},
+    "preprocess": {"image_size": 32},
+    "features": {"filters": 4, "epochs": 1},
+    "generator": {"filters": 4, "depth": 4},
+    "discriminator": {"filters": 4, "layers": 1},
+    "training": {"batch_size": 8, "phases": [{"train": "adversarial", "epochs": 2, "lr": 0.001}]},
+    "rows": {
+        "gan_l1": {},
+        "wgan_gp_l2_class": {
+            "discriminator": {"norm": "none"},
+            "loss": {
+                "adversarial": "wgan_gp",
+                "adversarial_weight": 0.1,
+                "l1_weight": 0.0,
+                "l2_weight": 1.0,
+                "class_weight": 0.003,
+            },
+            "training": {
+                "phases": [
+                    {"train": "generator", "epochs": 1, "lr": 0.001},
+                    {"train": "adversarial", "epochs": 1, "critic_steps": 2},
+                ]
+            },
+        },
+    },
+}
+
+
+class Lab:
+    """A lab's folder, and the commands that its user types there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of this environment in the lab."""
+        bin_folder = Path(sys.executable).parent
+        env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+        env.pop("PYTHONPATH", None)
+        done = subprocess.run(words, cwd=self.root, env=env, capture_output=True, text=True, timeout=900)
+        assert not check or done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def params(self) -> dict:
+        return yaml.safe_load((self.root / "params.yaml").read_text())
+
+    def change_params(self, changes: dict) -> None:
+        from tintype.config import merged
+
+        values = merged(self.params(), {key: value for key, value in changes.items() if key != "rows"})
+        if "rows" in changes:
+            values["rows"] = changes["rows"]
+        (self.root / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message)
+
+
+def copy_of_checkout(target: Path) -> Lab:
+    """The working tree's files (what git tracks or would), in a git repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (CHECKOUT / name).is_file() and name != "dvc.lock":
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, target / name, follow_symlinks=False)
+    lab = Lab(target)
+    lab.run("git", "init", "-q", "-b", "main")
+    lab.run("git", "config", "user.name", "t")
+    lab.run("git", "config", "user.email", "t@example.org")
+    return lab
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ninety drawn photos in class folders, the planted bad ones among them."""
+    from tintype.data.sample import draw_sample
+
+    folder = tmp_path_factory.mktemp("photos")
+    draw_sample(folder, seed=3, photos=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Lab:
+    """The tiny lab after its first `dvc repro`, committed."""
+    lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
+    lab.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
+    lab.run("dvc", "repro")
+    lab.commit("tiny lab, reproduced")
+    return lab
