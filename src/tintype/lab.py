@@ -1,0 +1,136 @@
+"""A lab for one's own photos: params sized to the machine, beside the one pipeline definition."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tintype.config import ConfigError, load_lab
+from tintype.sizing import size_to_machine
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HEADER = """\
+A lab made by `tintype init-lab`. What each key means and allows: src/tintype/config.py in tintype's checkout.
+Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
+GITIGNORE = "/.tintype\n/dvc_plots\n"
+
+
+def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, limit: int | None, minutes: float) -> str:
+    """Write ``params.yaml``, ``dvc.yaml`` (a link to the project's) and ``.dvc`` into `folder`.
+
+    The params are the default lab's, comments and all, with the photos named and the training sized: to about `minutes`
+    for all rows, by the measured speed of a training step on this machine.
+
+    Returns:
+        What to tell the user.
+    Raises:
+        ConfigError: for photos that are not there, a folder that is a lab already, a checkout that is not there.
+    """
+    if dataset != "folder":
+        raise ConfigError(f"--dataset {dataset}: allowed: folder (the procedural sample is the project's own lab)")
+    if not photos.is_dir():
+        raise ConfigError(f"--photos {photos}: no such folder")
+    if (folder / "params.yaml").exists():
+        raise ConfigError(f"{folder}: has a params.yaml already; choose another folder or remove it")
+    if not (CHECKOUT / "dvc.yaml").exists():
+        raise ConfigError(
+            f"{CHECKOUT}: tintype's checkout (dvc.yaml, stages/) is not here; install it with `pip install -e`"
+        )
+
+    from tintype.data.sources import count_photos  # it imports the imaging libraries
+
+    found, classes = count_photos(photos, labels)
+    number = min(found, limit or found)
+    params = _base_params()
+    repo = _way_to_checkout(folder)
+    origin = _way(photos, folder) if (folder.resolve()).is_relative_to(CHECKOUT) else str(photos.resolve())
+    params.ca.comment = None  # the default lab's opening words
+    params.yaml_set_start_comment(HEADER)
+    params["repo"] = repo
+    _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
+    params["register"]["model"] = f"colorizer-{_slug(folder.resolve().name)}"
+    if classes < 2:
+        _drop_classes(params)
+    told = size_to_machine(params, number, classes, minutes)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _init_dvc(folder)
+    (folder / "dvc.yaml").symlink_to(f"{repo}/dvc.yaml")
+    (folder / ".gitignore").write_text(GITIGNORE)
+    _write_yaml(params, folder / "params.yaml")
+    load_lab(folder / "params.yaml")
+    return (
+        f"{folder}: a lab of {number} photos in {classes} classes, rows {', '.join(params['rows'])}\n{told}\n"
+        f"next: cd {folder} && dvc repro"
+    )
+
+
+def _base_params() -> Any:
+    from ruamel.yaml import YAML
+
+    return YAML().load((CHECKOUT / "params.yaml").read_text())
+
+
+def _write_yaml(params: Any, out: Path) -> None:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 120
+    with out.open("w") as file:
+        yaml.dump(params, file)
+
+
+def _replace(section: Any, values: Mapping[str, Any]) -> None:
+    """Set what is not None, keep the rest and all comments."""
+    for key, value in values.items():
+        if value is not None:
+            section[key] = value
+
+
+def _way_to_checkout(folder: Path) -> str:
+    """Relative inside the project, so that the lab moves with it; absolute elsewhere."""
+    inside = folder.resolve().is_relative_to(CHECKOUT)
+    return _way(CHECKOUT, folder) if inside else str(CHECKOUT)
+
+
+def _way(target: Path, start: Path) -> str:
+    return Path(os.path.relpath(target.resolve(), start.resolve())).as_posix()
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-").lower() or "lab"
+
+
+def _drop_classes(params: Any) -> None:
+    """Rows without their class loss; a row that is then the same as another goes."""
+    rows = params["rows"]
+    kept: dict[str, Any] = {}
+    for name in list(rows):
+        overrides = dict(rows[name] or {})
+        loss = {key: value for key, value in dict(overrides.pop("loss", {})).items() if key != "class_weight"}
+        overrides = {**({"loss": loss} if loss else {}), **overrides}
+        if overrides not in kept.values():
+            kept[name.removesuffix("_class")] = overrides
+    params["rows"] = kept
+
+
+def _init_dvc(folder: Path) -> None:
+    """`dvc init` as the place asks for: a sub-repository inside a git checkout, else without git."""
+
+    def dvc(*words: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise ConfigError(f"{folder}: dvc {words[0]} failed: {done.stderr.strip().splitlines()[-1]}")
+
+    in_git = subprocess.run(["git", "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, text=True)
+    at_top = in_git.returncode == 0 and Path(in_git.stdout.strip()) == folder.resolve()
+    dvc("init", "-q", *([] if at_top else ["--subdir"] if in_git.returncode == 0 else ["--no-scm"]))
+    if folder.resolve().is_relative_to(CHECKOUT):
+        dvc("cache", "dir", "-q", f"{_way(CHECKOUT, folder)}/.dvc/cache")
+    dvc("config", "-q", "core.analytics", "false")
+    dvc("config", "-q", "core.check_update", "false")
+    dvc("config", "-q", "plots.html_template", "../report/page.html")
