@@ -1,0 +1,1 @@
+"""What tintype promises to be fast at, timed beside the plain way: `python -m benchmarks`."""
