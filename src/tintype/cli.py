@@ -29,7 +29,7 @@ def init_lab(
     dataset: Annotated[str, typer.Option(help="Where photos come from; so far: folder.")] = "folder",
     labels: Annotated[str | None, typer.Option(help="CSV (path,class) inside PHOTOS, in place of sub-folders.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most so many photos, a seeded draw.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.5, help="Size the training to about so long on this machine.")] = 20,
+    minutes: Annotated[float, typer.Option(min=0.5, help="Size the training to about so long on this machine.")] = 10,
 ) -> None:
     """Write a lab for your own photos, sized to this machine; then `cd FOLDER && dvc repro`."""
     from tintype.lab import make_lab

@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from tintype.config import Evaluate
 from tintype.data.cache import LabCache
+from tintype.devices import default_device
 from tintype.features import load_features
 from tintype.metrics import Colorize, evaluate
 from tintype.models import load_generator
-
-
-def default_device() -> torch.device:
-    """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def trained(model: Path) -> Colorize:

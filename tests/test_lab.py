@@ -1,0 +1,84 @@
+"""Labs for one's own photos, made by the command, up to the first stages; CI runs one whole on real photos."""
+
+import shutil
+import sys
+
+import pytest
+import yaml
+from conftest import Lab, copy_of_checkout
+
+from tintype.config import load_lab
+
+INIT = "import sys; from tintype.cli import main; sys.argv[0] = 'tintype'; main()"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy that labs may be made in."""
+    return copy_of_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def init_lab(checkout):
+    """`tintype init-lab` of the copy, not of the installed one."""
+
+    def call(*words, check=True):
+        code = f"import sys; sys.path.insert(0, {str(checkout.root / 'src')!r}); {INIT}"
+        return checkout.run(sys.executable, "-c", code, "init-lab", *map(str, words), check=check)
+
+    return call
+
+
+def test_a_lab_outside_any_git_repository(init_lab, checkout, photos, tmp_path):
+    lab = tmp_path / "my lab"
+    told = init_lab(lab, "--photos", photos, "--limit", 60, "--minutes", 0.5).stdout
+    assert "a lab of 60 photos in 8 classes, rows gan_l1, wgan_gp_l2_class" in told
+    values = load_lab(lab / "params.yaml")
+    assert values.data.origin == str(photos)
+    assert values.register_.model == "colorizer-my-lab"
+    assert "no_scm = True" in (lab / ".dvc/config").read_text()
+    assert (lab / "dvc.yaml").resolve() == checkout.root / "dvc.yaml"
+    assert "default lab" not in (lab / "params.yaml").read_text()
+
+    again = Lab(lab)
+    again.run("dvc", "repro", "filter")
+    assert (lab / "data/curated/manifest.csv").is_file()
+    assert "up to date" in again.run("dvc", "repro", "filter").stdout
+
+
+def test_a_lab_inside_the_checkout_shares_its_cache_and_flat_photos_lose_the_class_rows(
+    init_lab, checkout, photos, tmp_path
+):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for photo in sorted(photos.glob("meadow/[0-9]*.jpg")):
+        shutil.copy(photo, flat)
+    told = init_lab("labs/flat", "--photos", flat, "--minutes", 0.5).stdout
+    assert "in 0 classes, rows gan_l1, wgan_gp_l2" in told
+    lab = checkout.root / "labs/flat"
+    rows = load_lab(lab / "params.yaml").rows_resolved()
+    assert list(rows) == ["gan_l1", "wgan_gp_l2"]
+    assert all(row.loss.class_weight == 0 for row in rows.values())
+    assert yaml.safe_load((lab / "params.yaml").read_text())["repo"] == "../.."
+    assert Lab(lab).run("dvc", "cache", "dir").stdout.strip() == str(checkout.root / ".dvc/cache")
+    assert "labs" not in checkout.run("dvc", "status").stdout
+    shutil.rmtree(checkout.root / "labs")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["new", "--photos", "nowhere"], "error: --photos nowhere: no such folder"),
+        (["new", "--photos", "docs"], "error: data.origin = "),
+        ([".", "--photos", "docs"], "error: .: has a params.yaml already"),
+        (["new", "--photos", "docs", "--dataset", "imagenet"], "error: --dataset imagenet: allowed: folder"),
+    ],
+)
+def test_what_cannot_be_is_one_line(init_lab, words, message, checkout):
+    if words[-1] == "docs":
+        shutil.rmtree(checkout.root / "docs/images", ignore_errors=True)  # no photos left in it
+    done = init_lab(*words, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (checkout.root / "new").exists()
