@@ -1,8 +1,9 @@
 # make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv
+# Relative: a checkout's path may hold spaces.
+VENV := .venv
 BIN := $(VENV)/bin
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
@@ -25,7 +26,10 @@ check: install
 	mypy
 
 ui: install
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+	@case "$$MLFLOW_TRACKING_URI" in \
+	  http*) echo "MLflow runs at $$MLFLOW_TRACKING_URI" ;; \
+	  *) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" ;; \
+	esac
 
 plots: install
 	dvc plots show

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from _stage import REPO, lab_root, run
+from filelock import FileLock
 
 from tintype.config import load_row
 from tintype.data.cache import LabCache
@@ -26,7 +28,11 @@ def stage(config: Path, cache_folder: Path, model: Path, curves: Path) -> None:
     key = run_key(row, cache)
     checkpoint = lab_root() / ".tintype" / "checkpoints" / f"{row.name}-{key[:16]}.pt"
     tracker = Tracker(lab_root(), REPO)
-    with tracker.training_run(row, key, cache_folder, cache.digest) as tracked:
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    # Experiments side by side may train the very same row; the second waits, it would write the same checkpoint. Of the
+    # processes that torchrun starts only the first asks.
+    alone = FileLock(checkpoint.with_suffix(".lock")) if os.environ.get("RANK", "0") == "0" else nullcontext()
+    with alone, tracker.training_run(row, key, cache_folder, cache.digest) as tracked:
         trained = fit(row, cache, checkpoint=checkpoint, on_epoch=tracked.log_epoch)
         if not trained.is_rank_zero:
             return
@@ -39,7 +45,7 @@ def stage(config: Path, cache_folder: Path, model: Path, curves: Path) -> None:
         )
         write_curves(curves, trained.curves)
         tracked.finish(weights_hash(model))
-    checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

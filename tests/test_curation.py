@@ -129,7 +129,7 @@ def test_what_is_written(raw, tmp_path):
 
 
 def test_no_classes(tmp_path):
-    for i in range(10):
+    for i in range(20):
         put(tmp_path, f"{i}.png", scene(i))
     list_photos(tmp_path)
     assert curate(tmp_path, Filter(), tmp_path / "out").classes == []
@@ -245,12 +245,12 @@ def test_splits_follow_neither_the_order_nor_the_names(raw, tmp_path):
     [
         ({"validation": 1.5}, r"filter\.validation = 1\.5: allowed is a share under 1, or a whole number of photos"),
         ({"test": 1.0}, r"filter\.test = 1\.0: allowed is a share"),
-        ({"test": 0.01}, r"filter\.test = 0\.01: none of 30 photos"),
+        ({"test": 0.01}, r"filter\.test = 0\.01: 0 of 30 photos"),
         (
             {"validation": 20, "test": 10},
-            r"filter\.validation = 20, filter\.test = 10: leave none of 30 photos for training",
+            r"filter\.validation = 20, filter\.test = 10: leave 0 of 30 photos for training",
         ),
-        ({"validation": 0.5, "test": 0.5}, r"leave none of 30 photos for training"),
+        ({"validation": 0.5, "test": 0.5}, r"leave 0 of 30 photos for training"),
         ({"min_side": 100}, r"no photo was kept of 30: 30 too small"),
     ],
 )

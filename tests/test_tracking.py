@@ -79,3 +79,9 @@ def test_an_empty_store_survives_three_processes_at_once(tmp_path):
     for process in started:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors.decode()[-2000:]
+
+
+def test_an_experiment_deleted_by_hand_comes_back(tracker):
+    tracker.client.delete_experiment(tracker.experiment)
+    again = Tracker(tracker.lab, tracker.home)
+    assert again.client.get_experiment(again.experiment).lifecycle_stage == "active"

@@ -8,6 +8,7 @@ reads. Unknown keys are errors. Every error is one line: the key, the value, wha
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -199,6 +200,9 @@ class Row(Section):
         return self
 
 
+FLOOR_NAMES = ("gray", "mean_ab")
+"""Rows of every table: what a model must beat. `tintype.metrics.floors` has their colorizers."""
+
 OVERRIDABLE = ("generator", "discriminator", "loss", "training")
 
 
@@ -226,6 +230,8 @@ class Lab(Section):
     def rows_resolved(self) -> dict[str, Row]:
         """Every row by name. Raises `ConfigError` at the first that cannot be."""
         for name, overrides in self.rows.items():
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in FLOOR_NAMES:
+                raise ConfigError(f"rows.{name}: allowed names: letters, digits, _ and -; not {', '.join(FLOOR_NAMES)}")
             if not isinstance(overrides, dict | None):
                 raise ConfigError(f"rows.{name} = {overrides!r}: allowed is a dict of overrides, {{}} for none")
             if unknown := sorted(set(overrides or {}) - set(OVERRIDABLE)):
@@ -255,18 +261,21 @@ def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
 
 def load_lab(params: Path) -> Lab:
     """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
-    import yaml
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
-        values = yaml.safe_load(params.read_text())
+        # YAML 1.2, as DVC reads it: there 1e-4 is a number.
+        values = YAML(typ="safe", pure=True).load(params.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{params}: no such file; a lab has a params.yaml (`tintype init-lab` writes one)") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise ConfigError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{params}: allowed is a mapping of sections, found {type(values).__name__}")
     lab = validated(Lab, values)
-    lab.rows_resolved()
+    for row in lab.rows_resolved().values():
+        _check_sizes(row, lab.preprocess.image_size)
     return lab
 
 
@@ -275,6 +284,21 @@ def load_row(path: Path) -> Row:
     import json
 
     return validated(Row, json.loads(path.read_text()), where=str(path))
+
+
+def _check_sizes(row: Row, image_size: int) -> None:
+    """Refuse networks that the photos are too small for, before any work. Raises `ConfigError`."""
+    depth, layers = row.generator.depth, row.discriminator.layers
+    if image_size % 2**depth:
+        raise ConfigError(
+            f"rows.{row.name}: generator.depth = {depth} with preprocess.image_size = {image_size}: each encoder block "
+            f"halves the size; allowed: an image_size that is a multiple of {2**depth}, or a smaller depth"
+        )
+    if image_size >> layers < 3:
+        raise ConfigError(
+            f"rows.{row.name}: discriminator.layers = {layers} with preprocess.image_size = {image_size}: leaves no "
+            f"patch to judge; allowed: an image_size from {3 * 2**layers}, or fewer layers"
+        )
 
 
 def check_classes(lab: Lab, classes: int) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from tintype.config import Evaluate
 from tintype.data.cache import LabCache
@@ -17,10 +18,15 @@ from tintype.models import load_generator
 
 def trained(model: Path) -> Colorize:
     """The colorizer in a folder of weights."""
-    generator, _ = load_generator(model, device=default_device())
+    generator, card = load_generator(model, device=default_device())
 
     def colorize(lightness: Tensor) -> Tensor:
-        return generator(lightness).chroma
+        size = lightness.shape[-2:]
+        if size == (card.image_size, card.image_size):
+            return generator(lightness).chroma
+        # A champion trained at another size, as `Colorizer` would show this lab's photos.
+        small = F.interpolate(lightness, (card.image_size, card.image_size), mode="bilinear", antialias=True)
+        return F.interpolate(generator(small).chroma, size, mode="bicubic")
 
     return colorize
 

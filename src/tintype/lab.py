@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tintype.config import ConfigError, load_lab
+from tintype.git import git
 from tintype.sizing import size_to_machine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEADER = """\
 A lab made by `tintype init-lab`. What each key means and allows: src/tintype/config.py in tintype's checkout.
 Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
-GITIGNORE = "/.tintype\n/dvc_plots\n"
+IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
 def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, limit: int | None, minutes: float) -> str:
@@ -34,8 +35,9 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
         raise ConfigError(f"--dataset {dataset}: allowed: folder (the procedural sample is the project's own lab)")
     if not photos.is_dir():
         raise ConfigError(f"--photos {photos}: no such folder")
-    if (folder / "params.yaml").exists():
-        raise ConfigError(f"{folder}: has a params.yaml already; choose another folder or remove it")
+    for name in ("params.yaml", "dvc.yaml", ".dvc"):
+        if (folder / name).exists():
+            raise ConfigError(f"{folder}: has a {name} already; choose another folder or remove it")
     if not (CHECKOUT / "dvc.yaml").exists():
         raise ConfigError(
             f"{CHECKOUT}: tintype's checkout (dvc.yaml, stages/) is not here; install it with `pip install -e`"
@@ -47,7 +49,9 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     number = min(found, limit or found)
     params = _base_params()
     repo = _way_to_checkout(folder)
-    origin = _way(photos, folder) if (folder.resolve()).is_relative_to(CHECKOUT) else str(photos.resolve())
+    inside = folder.resolve().is_relative_to(CHECKOUT) and photos.resolve().is_relative_to(CHECKOUT)
+    # Relative only where both move with the checkout: an experiment runs in a copy of it.
+    origin = _way(photos, folder) if inside else str(photos.resolve())
     params.ca.comment = None  # the default lab's opening words
     params.yaml_set_start_comment(HEADER)
     params["repo"] = repo
@@ -60,7 +64,7 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     folder.mkdir(parents=True, exist_ok=True)
     _init_dvc(folder)
     (folder / "dvc.yaml").symlink_to(f"{repo}/dvc.yaml")
-    (folder / ".gitignore").write_text(GITIGNORE)
+    _ignore(folder / ".gitignore")
     _write_yaml(params, folder / "params.yaml")
     load_lab(folder / "params.yaml")
     return (
@@ -118,6 +122,12 @@ def _drop_classes(params: Any) -> None:
     params["rows"] = kept
 
 
+def _ignore(file: Path) -> None:
+    """Add what git should not see to a .gitignore that may have other lines."""
+    present = file.read_text().splitlines() if file.exists() else []
+    file.write_text("\n".join([*present, *(line for line in IGNORED if line not in present)]) + "\n")
+
+
 def _init_dvc(folder: Path) -> None:
     """`dvc init` as the place asks for: a sub-repository inside a git checkout, else without git."""
 
@@ -126,9 +136,9 @@ def _init_dvc(folder: Path) -> None:
         if done.returncode:
             raise ConfigError(f"{folder}: dvc {words[0]} failed: {done.stderr.strip().splitlines()[-1]}")
 
-    in_git = subprocess.run(["git", "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, text=True)
-    at_top = in_git.returncode == 0 and Path(in_git.stdout.strip()) == folder.resolve()
-    dvc("init", "-q", *([] if at_top else ["--subdir"] if in_git.returncode == 0 else ["--no-scm"]))
+    top = git(folder, "rev-parse", "--show-toplevel")
+    place = "--no-scm" if top is None else None if Path(top) == folder.resolve() else "--subdir"
+    dvc("init", "-q", *filter(None, [place]))
     if folder.resolve().is_relative_to(CHECKOUT):
         dvc("cache", "dir", "-q", f"{_way(CHECKOUT, folder)}/.dvc/cache")
     dvc("config", "-q", "core.analytics", "false")

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from tintype.config import Lab, Phase, validated
 
 MOST_EPOCHS = 200
@@ -74,4 +72,4 @@ def _lab(params: Any) -> Lab:
 
     text = StringIO()
     YAML().dump(params, text)
-    return validated(Lab, yaml.safe_load(text.getvalue()))
+    return validated(Lab, YAML(typ="safe", pure=True).load(text.getvalue()))

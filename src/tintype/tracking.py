@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
+import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,10 +24,12 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from tintype.config import Row
+from tintype.git import git
 
 PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
 PACKAGE = Path(__file__).parent
@@ -47,9 +50,8 @@ class TrackedRun:
     def log_epoch(self, record: Mapping[str, Any], speed: Mapping[str, float]) -> None:
         """One point of every curve. Text (the phase's name) is left out: MLflow's curves are numbers."""
         numbers = {name: value for name, value in {**record, **speed}.items() if isinstance(value, int | float)}
-        step = int(numbers.pop("epoch"))
-        for name, value in numbers.items():
-            self.client.log_metric(self.run_id, name, value, step=step)
+        step, now = int(numbers.pop("epoch")), int(time.time() * 1000)
+        self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in numbers.items()])
 
     def finish(self, weights: str) -> None:
         """Name the run by the hash of the weights it made: evaluation and registration find it so."""
@@ -73,12 +75,15 @@ class Tracker:
         mlflow.set_tracking_uri(self.uri)
         self.client = MlflowClient(self.uri)
         self.experiment = self._experiment()
+        self.git = _git_tags(project)
 
     def _experiment(self) -> str:
         inside = self.lab != self.home and self.lab.is_relative_to(self.home)
         name = self.lab.relative_to(self.home).as_posix() if inside else self.lab.name
         with FileLock(self.home / "mlflow.db.lock"):
             if found := self.client.get_experiment_by_name(name):
+                if found.lifecycle_stage == "deleted":  # by hand, in the UI
+                    self.client.restore_experiment(found.experiment_id)
                 return found.experiment_id
             location = (self.home / "mlartifacts" / name).as_uri() if self.uri.startswith("sqlite") else None
             return self.client.create_experiment(name, artifact_location=location)
@@ -112,8 +117,8 @@ class Tracker:
             "training_key": key,
             "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
             "data_sha256": digest,
-            **_git_tags(self.lab),
-            "reproduce": _command(self.lab, self.home, row.name),
+            **self.git,
+            "reproduce": _command(self.lab, self.home, row.name, self.git["git_commit"]),
         }
         if experiment := os.environ.get("DVC_EXP_NAME"):
             tags["dvc_experiment"] = experiment
@@ -135,8 +140,9 @@ class Tracker:
         run_id = self._find(f"tags.weights_sha256 = '{weights}'")
         if run_id is None:
             run_id = self.client.create_run(self.experiment, run_name=row).info.run_id
-            tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **_git_tags(self.lab)}
-            for name, value in {**tags, "reproduce": _command(self.lab, self.home, row)}.items():
+            again = _command(self.lab, self.home, row, self.git["git_commit"])
+            tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self.git, "reproduce": again}
+            for name, value in tags.items():
                 self.client.set_tag(run_id, name, value)
             self.client.set_terminated(run_id)
         for name, figure in metrics.items():
@@ -272,24 +278,24 @@ def _original(lab: Path, project: Path) -> Path:
     return (lab / repo).resolve() if repo else project
 
 
-def _git_tags(folder: Path) -> dict[str, str]:
-    def git(*words: str) -> str | None:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
+def _git_tags(checkout: Path) -> dict[str, str]:
+    """The code's commit, and whether what ran differs from it. In an experiment's copy, the copy is asked."""
+    commit = git(checkout, "rev-parse", "HEAD")
     if commit is None:
         return {"git_commit": "none", "git_dirty": "unknown"}
-    # What the run itself writes (dvc.lock, metrics) does not make its sources dirty.
-    changed = git(
-        "status", "--porcelain", "--untracked-files=no", "--", ".", ":!*dvc.lock", ":!*metrics/*", ":!*report/*"
-    )
+    # What runs write (dvc.lock, metrics, reports) does not make their sources dirty.
+    written = (":(exclude,glob)**/dvc.lock", ":(exclude)metrics", ":(exclude)report")
+    changed = git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
     return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
 
 
-def _command(lab: Path, project: Path, row: str) -> str:
+def _command(lab: Path, project: Path, row: str, commit: str) -> str:
     place = lab.relative_to(project).as_posix() if lab.is_relative_to(project) else str(lab)
-    return f"cd {place} && dvc repro evaluate@{row}"
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        first = f"dvc exp apply {shlex.quote(experiment)}"
+    else:
+        first = f"git checkout {commit}"
+    return f"{first} && cd {shlex.quote(place)} && dvc repro evaluate@{row}"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -186,8 +186,8 @@ def _split_sizes(config: Filter, photos: int) -> tuple[int, int]:
             raise ConfigError(f"filter.{key} = {wanted}: allowed is a share under 1, or a whole number of photos")
         sizes.append(round(wanted * photos) if isinstance(wanted, float) else wanted)
     validation, test = sizes
-    if test == 0:
-        raise ConfigError(f"filter.test = {config.test}: none of {photos} photos; at least one is needed")
+    if test < 2:
+        raise ConfigError(f"filter.test = {config.test}: {test} of {photos} photos; at least 2 are needed")
     if validation + test >= photos:
         raise ConfigError(
             f"filter.validation = {config.validation}, filter.test = {config.test}: "

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tintype.config import ConfigError
+from tintype.config import FLOOR_NAMES, ConfigError
 
 if TYPE_CHECKING:
     from tintype.metrics.evaluation import Colorize, evaluate
@@ -49,9 +49,6 @@ METRICS = {
     "fid": Metric("min", 3, "Fréchet distance of the feature distributions", by_network=True),
     "kid": Metric("min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by_network=True),
 }
-
-FLOOR_NAMES = ("gray", "mean_ab")
-"""What a model must beat; `tintype.metrics.floors` has their colorizers."""
 
 SUFFIXES = ("", "_in_domain")
 LAB_PLANES = "_lab_planes"

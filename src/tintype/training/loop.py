@@ -118,9 +118,9 @@ def fit(
         curves.append(record)
         if fabric.is_global_zero:
             now = time.perf_counter()
-            on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)})
-            if store.due():
+            if store.due():  # before the report: a tracking server that fails must not cost the epoch
                 store.save({"players": players.state(), "curves": curves})
+            on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)})
     bar.close()
     return Trained(players.best().eval(), curves, fabric.is_global_zero)
 

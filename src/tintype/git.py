@@ -1,0 +1,15 @@
+"""What git knows of a folder."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def git(folder: Path, *words: str) -> str | None:
+    """The answer of a git command in `folder`; None where there is no git, no checkout, or no answer."""
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
