@@ -248,9 +248,9 @@ def test_splits_follow_neither_the_order_nor_the_names(raw, tmp_path):
         ({"test": 0.01}, r"filter\.test = 0\.01: 0 of 30 photos"),
         (
             {"validation": 20, "test": 10},
-            r"filter\.validation = 20, filter\.test = 10: leave 0 of 30 photos for training",
+            r"filter\.validation = 20, filter\.test = 10: leave none of 30 photos for training",
         ),
-        ({"validation": 0.5, "test": 0.5}, r"leave 0 of 30 photos for training"),
+        ({"validation": 0.5, "test": 0.5}, r"leave none of 30 photos for training"),
         ({"min_side": 100}, r"no photo was kept of 30: 30 too small"),
     ],
 )
