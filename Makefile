@@ -1,4 +1,5 @@
 # make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
+# make test-slow, make test-tables: the tests that take minutes; CI runs them, too.
 PYTHON ?= python3
 # Relative: a checkout's path may hold spaces.
 VENV := .venv
@@ -8,17 +9,20 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test test-slow check ui plots bench clean install
+.PHONY: repro test test-slow test-tables check ui plots bench clean install
 
 repro: install
 	dvc repro
 	@cat report/table.md
 
 test: install
-	pytest -m "not slow" -n 2 --dist loadfile
+	pytest -m "not slow and not tables" -n 2 --dist loadfile
 
 test-slow: install
 	pytest -m slow -n 2 --dist loadfile
+
+test-tables: install
+	pytest -m tables -n 2 --dist loadscope
 
 check: install
 	ruff check .

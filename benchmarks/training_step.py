@@ -14,8 +14,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from tintype.color import SPACES
 from tintype.config import Row
 from tintype.data.batches import Batch
+from tintype.losses import Criterion
 from tintype.models import build_discriminator, build_generator
 from tintype.training.setup import make_fabric, make_players
 from tintype.training.step import train_step
@@ -117,13 +119,14 @@ def _tintype(image_size: int, batch_size: int, filters: int, device: str, **what
     players = make_players(row, image_size, CLASSES, fabric)
     players.start(row.training.phases[0])
     batch = _photos(image_size, batch_size, device, torch.channels_last)
-    return lambda: train_step(players, batch, row.loss, fabric)
+    criterion = Criterion(row.loss, SPACES[row.generator.space])
+    return lambda: train_step(players, batch, criterion, fabric)
 
 
 def _plain(image_size: int, batch_size: int, filters: int, device: str) -> Step:
     row = _row(image_size, batch_size, filters)
     generator = build_generator(row.generator, 0, image_size).to(device)
-    discriminator = build_discriminator(row.discriminator, image_size).to(device)
+    discriminator = build_discriminator(row.discriminator, row.generator.space, image_size).to(device)
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     gray, color, _ = _photos(image_size, batch_size, device, torch.contiguous_format)

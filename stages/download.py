@@ -7,10 +7,12 @@ from _stage import run
 from tintype.config import check_classes, load_lab
 from tintype.data.curation import read_table
 from tintype.data.sources import download
+from tintype.metrics import check_names
 
 
 def stage(params: Path, raw: Path) -> None:
     lab = load_lab(params)
+    check_names(lab)
     download(lab.data, raw, root=params.parent)
     check_classes(lab, len({row["class"] for row in read_table(raw / "labels.csv")} - {""}))
 

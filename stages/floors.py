@@ -6,7 +6,7 @@ from _stage import run
 
 from tintype.config import load_lab
 from tintype.data.cache import LabCache
-from tintype.evaluation import measure
+from tintype.evaluation import Measured, measure
 from tintype.metrics.floors import FLOORS
 
 
@@ -14,7 +14,7 @@ def stage(params: Path, cache_folder: Path, features: Path, metrics: Path, sampl
     config, cache = load_lab(params).evaluate, LabCache.open(cache_folder)
     for name, floor in FLOORS.items():
         colorize = floor(cache.split("train"))
-        measure(colorize, cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")
+        measure(Measured(colorize), cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")
 
 
 if __name__ == "__main__":

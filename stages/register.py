@@ -1,6 +1,7 @@
 """Stage `register`: the best row -> a version of the MLflow model, champion if it beats the present one."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -19,17 +20,22 @@ def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, feature
     cache = LabCache.open(cache_folder)
     scores = read_metrics(metrics, list(lab.rows))
     row = best_row(scores, lab.register_.metric)
+    direction = ranking_direction(lab.register_.metric, scores[row])
 
     def rescore(weights: Path) -> float:
         """A champion measured on another test split is measured again on this one: its old figure says nothing here."""
-        return measure(trained(weights), cache, features, lab.evaluate)[lab.register_.metric]
+        champion = trained(weights)
+        # A champion in another space has no Lab planes: by a figure of theirs it loses.
+        spaces = lab.evaluate.spaces if champion.space == "lab" else ("rgb",)
+        figures = measure(champion, cache, features, lab.evaluate.model_copy(update={"spaces": spaces}))
+        return figures.get(lab.register_.metric, math.inf if direction == "min" else -math.inf)
 
     registered = Tracker(lab_root(), REPO).register(
         model_name=lab.register_.model,
         row=row,
         weights=models / row,
         metric=lab.register_.metric,
-        direction=ranking_direction(lab.register_.metric, scores[row]),
+        direction=direction,
         metrics=scores[row],
         test_split=cache.digest,
         rescore=rescore,

@@ -9,7 +9,8 @@ from tintype.report import write_report
 
 
 def stage(params: Path, metrics: Path, curves: Path, report: Path) -> None:
-    write_report(list(load_lab(params).rows), metrics, curves, report)
+    lab = load_lab(params)
+    write_report(list(lab.rows), metrics, curves, report, lab.published)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage `train@row`: resolved config, Lab cache -> generator weights and curves; one MLflow run."""
+"""Stage `train@row`: resolved config, Lab cache, feature networks -> generator weights and curves; one MLflow run."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tintype.training.checkpoints import run_key
 from tintype.training.curves import write_curves
 
 
-def stage(config: Path, cache_folder: Path, model: Path, curves: Path) -> None:
+def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves: Path) -> None:
     row = load_row(config)
     if row.training.processes > 1 and "LOCAL_RANK" not in os.environ:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -33,7 +33,7 @@ def stage(config: Path, cache_folder: Path, model: Path, curves: Path) -> None:
     # processes that torchrun starts only the first asks.
     alone = FileLock(checkpoint.with_suffix(".lock")) if os.environ.get("RANK", "0") == "0" else nullcontext()
     with alone, tracker.training_run(row, key, cache_folder, cache.digest) as tracked:
-        trained = fit(row, cache, checkpoint=checkpoint, on_epoch=tracked.log_epoch)
+        trained = fit(row, cache, checkpoint=checkpoint, features=features, on_epoch=tracked.log_epoch)
         if not trained.is_rank_zero:
             return
         save_generator(

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from tintype.color import SPACES, rgb_to_lab
 from tintype.config import Generator
 from tintype.evaluation import trained
 from tintype.models import build_generator, save_generator
@@ -10,10 +12,33 @@ TINY = Generator(filters=2, depth=4)
 def test_a_champion_of_another_size_can_be_measured_again(tmp_path):
     torch.manual_seed(1)
     save_generator(tmp_path, build_generator(TINY, 0, 32), config=TINY, classes=[], image_size=32)
-    colorize = trained(tmp_path)
+    colorize, space = trained(tmp_path)
+    assert space == "lab"
     smooth = torch.linspace(-1, 1, 24).expand(2, 1, 24, 24)
     with torch.no_grad():
         own = colorize(torch.nn.functional.interpolate(smooth, (32, 32), mode="bilinear"))
         other = colorize(smooth)
     assert other.shape == (2, 2, 24, 24)
     assert (torch.nn.functional.interpolate(own, (24, 24), mode="bilinear") - other).abs().mean() < 0.1 * own.std()
+
+
+@pytest.mark.parametrize("space", sorted(SPACES))
+def test_a_champion_of_another_size_and_space_gives_its_ab_to_the_photo(tmp_path, space):
+    """A generator of one colour: its ab come back from any size, on a photo that is gray."""
+    config = TINY.model_copy(update={"space": space})
+    generator = build_generator(config, 0, 32)
+    with torch.no_grad():
+        for parameter in generator.to_chroma.parameters():
+            parameter.zero_()  # tanh(0) = 0, sigmoid(0) = 1/2
+    save_generator(tmp_path, generator, config=config, classes=[], image_size=32)
+    colorize, _ = trained(tmp_path)
+    lightness = torch.full((1, 1, 24, 24), 0.5)
+    with torch.no_grad():
+        rgb = SPACES[space].to_rgb(lightness, colorize(lightness))
+        same_size = torch.full((1, 1, 32, 32), 0.5)
+        want = SPACES[space].to_rgb(same_size, colorize(same_size))
+    # in RGB the generator's own lightness gives way to the photo's
+    planes = slice(1, 3) if space == "rgb" else slice(0, 3)
+    torch.testing.assert_close(
+        rgb_to_lab(rgb)[:, planes].mean(dim=(2, 3)), rgb_to_lab(want)[:, planes].mean(dim=(2, 3)), atol=1.5, rtol=0
+    )

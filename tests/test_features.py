@@ -1,10 +1,8 @@
 """The feature networks: that the one made here sees colour, that the published ones are what their publishers run."""
 
-import hashlib
-import http.server
 import json
-import threading
-from collections.abc import Iterator
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,16 +14,20 @@ import torch.nn.functional as F
 import torchmetrics
 import torchvision
 from PIL import Image
-from torch import Tensor
+from safetensors.torch import load_file
+from server import Server
+from torch import Tensor, nn
 
 from tintype.color import rgb_to_lab, to_uint8
 from tintype.config import ConfigError, Features
 from tintype.data.cache import LabSplit, encode
-from tintype.features import FeatureNetwork, imagenet, in_domain, load_features, make_features
-from tintype.features.imagenet import PUBLISHED, Published
+from tintype.features import in_domain, load_features, load_torchvision_inception, make_features
+from tintype.features.network import FeatureNetwork
+from tintype.features.perceptual import PerceptualNetwork, load_perceptual
 from tintype.metrics.distributions import FeatureDistances
+from tintype.published import PUBLISHED, Published, sha256_of
 
-SMALL = Features(filters=4, epochs=6)
+SMALL = Features(filters=4, epochs=6, perceptual="in_domain")
 
 
 @dataclass
@@ -180,7 +182,7 @@ def test_a_handful_of_photos_is_enough(tmp_path):
     assert load_features(tmp_path).embed(torch.rand(1, 3, 32, 32)).isfinite().all()
 
 
-# imagenet: the publishers' layouts with random weights, served from this machine
+# published: the publishers' layouts with random weights, served from this machine
 
 
 @pytest.fixture(scope="session")
@@ -194,73 +196,30 @@ def published_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
         patched.setattr(pytorch_fid, "load_state_dict_from_url", lambda *_, **__: None)
         patched.setattr(torchvision.models.Inception3, "load_state_dict", lambda *_: None)
         torch.save(pytorch_fid.fid_inception_v3().state_dict(), folder / "inception.pth")
+    torchvisions = torchvision.models.inception_v3(init_weights=False)
+    torch.save(torchvisions.state_dict(), folder / "inception_torchvision.pth")
 
     # The published VGG-16 is of 2017, in the format of its time; its classifier is 470 MB that nobody here needs.
     features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
     state = {f"features.{name}": value for name, value in features.state_dict().items()}
     state["classifier.6.bias"] = torch.zeros(1000)
     torch.save(state, folder / "vgg16.pth", _use_new_zipfile_serialization=False)
-    return {name: folder / f"{name}.pth" for name in PUBLISHED}
-
-
-class Server:
-    """An HTTP server of this machine; counts what is asked."""
-
-    def __init__(self, folder: Path) -> None:
-        asked = self.asked = []
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def __init__(self, *args: object) -> None:
-                super().__init__(*args, directory=str(folder))
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                super().do_GET()
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+    return {name: folder / f"{name}.pth" for name in ("inception", "inception_torchvision", "vgg16")}
 
 
 @pytest.fixture(scope="session")
-def server(published_files: dict[str, Path]) -> Iterator[Server]:
-    running = Server(published_files["vgg16"].parent)
-    yield running
-    running.http.shutdown()
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of torch.hub; returns the folder where files go."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return tmp_path / "torch" / "hub" / "checkpoints"
-
-
-def served(server: Server, files: dict[str, Path]) -> dict[str, Published]:
-    return {
-        name: replace(
-            PUBLISHED[name],
-            url=f"{server.url}/{path.name}",
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-        for name, path in files.items()
-    }
-
-
-@pytest.fixture(scope="session")
-def imagenet_folder(server: Server, published_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def imagenet_folder(published_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the stage makes from the served files."""
     out = tmp_path_factory.mktemp("imagenet")
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, Server(published_files["vgg16"].parent) as server:
         patched.setenv("TORCH_HOME", str(out / "torch"))
-        for name, published in served(server, published_files).items():
-            patched.setitem(PUBLISHED, name, published)
+        for name, path in published_files.items():
+            url = f"{server.url}/{path.name}"
+            patched.setitem(PUBLISHED, name, replace(PUBLISHED[name], url=url, sha256=sha256_of(path)))
         state = torch.get_rng_state()
-        make_features(Features(network="imagenet"), SimpleNamespace(), out)
+        make_features(Features(network="imagenet", perceptual="imagenet", torchvision=True), SimpleNamespace(), out)
         assert torch.equal(torch.get_rng_state(), state)
+        assert sorted(server.asked) == sorted(f"/{path.name}" for path in published_files.values())
     return out
 
 
@@ -272,21 +231,23 @@ def imagenet_network(imagenet_folder: Path) -> FeatureNetwork:
     return network
 
 
-def test_the_published_files_are_those_their_own_packages_fetch():
-    from pytorch_fid.inception import FID_WEIGHTS_URL
-
-    assert PUBLISHED["inception"].url == FID_WEIGHTS_URL
-    assert PUBLISHED["vgg16"].url == torchvision.models.VGG16_Weights.IMAGENET1K_V1.url
-    for published in PUBLISHED.values():
-        in_name = published.file_name.removesuffix(".pth").rsplit("-", 1)[1]
-        assert published.sha256.startswith(in_name)
-        assert len(published.sha256) == 64
-
-
 def test_what_is_kept_is_no_pickle_and_no_classifier(imagenet_folder):
     files = {path.name: path.stat().st_size for path in imagenet_folder.iterdir() if path.is_file()}
-    assert set(files) == {"features.json", "inception.safetensors", "vgg16.safetensors"}
+    networks = {"inception", "inception_torchvision", "perceptual", "vgg16"}
+    assert set(files) == {"features.json", "perceptual.json", *(f"{name}.safetensors" for name in networks)}
     assert files["vgg16.safetensors"] == pytest.approx(14_714_688 * 4, rel=1e-3)
+    assert files["perceptual.safetensors"] == pytest.approx(7_635_264 * 4, rel=1e-3)  # up to the tenth convolution
+    assert files["inception_torchvision.safetensors"] == pytest.approx(21_785_568 * 4, rel=1e-2)
+
+
+def test_without_published_files_there_is_no_card(monkeypatch, tmp_path):
+    """A closed port of this machine stands for the world."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    closed = Published("http://127.0.0.1:9/weights.pth", "0" * 64)
+    monkeypatch.setitem(PUBLISHED, "inception", closed)
+    with pytest.raises(ConfigError, match=r"features\.network = 'imagenet': no usable weights\.pth"):
+        make_features(Features(network="imagenet"), SimpleNamespace(), tmp_path / "out")
+    assert not (tmp_path / "out" / "features.json").exists()
 
 
 def test_imagenet_features_are_pytorch_fids(imagenet_network, published_files, tmp_path, monkeypatch):
@@ -335,56 +296,139 @@ def test_imagenet_distance_is_lpips(imagenet_network, published_files):
     assert float(imagenet_network.distance(a, a).abs().max()) == 0
 
 
-def test_the_second_time_nothing_is_downloaded(server, published_files, hub):
-    published = served(server, published_files)["vgg16"]
-    server.asked.clear()
-    assert imagenet.fetch(published) == hub / "vgg16.pth"
-    assert server.asked == ["/vgg16.pth"]
-    imagenet.fetch(published)
-    assert server.asked == ["/vgg16.pth"]
+def test_fid_torchvision_embeds_as_torcheval_does(imagenet_folder, published_files):
+    """torcheval's FIDInceptionV3, with torchvision's own network and what it sets for its weights."""
+    model = torchvision.models.inception_v3(init_weights=False, transform_input=True)
+    model.load_state_dict(torch.load(published_files["inception_torchvision"]))
+    model.fc = nn.Identity()
+    rgb, _ = photos_of_two_hues(3, seed=3)
+    with torch.no_grad():
+        want = model.eval()(F.interpolate(rgb, size=(299, 299), mode="bilinear", align_corners=False))
+
+    state = torch.get_rng_state()
+    network = load_torchvision_inception(imagenet_folder)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert network is not None
+    ours = network(rgb)
+    assert ours.shape == (3, network.num_features) == (3, 2048)
+    assert float(want.std()) > 0
+    torch.testing.assert_close(ours, want)
+    assert not ours.requires_grad
 
 
-def refused(published: Published, hub: Path, reason: str) -> None:
-    """One line with the reason, the file, where to get it and where to put it; and nothing is left."""
-    before = sorted(hub.glob("*"))
-    with pytest.raises(ConfigError, match=reason) as error:
-        imagenet.fetch(published)
-    message = str(error.value)
-    assert "\n" not in message
-    assert message.startswith(f"features.network = 'imagenet': no usable {published.file_name} (")
-    assert f"download {published.url} and put it into {hub}" in message
-    assert sorted(hub.glob("*")) == before
+def test_no_torchvision_unless_asked_for(folder):
+    assert load_torchvision_inception(folder) is None
 
 
-def test_wrong_bytes_are_refused(server, published_files, hub):
-    published = replace(served(server, published_files)["vgg16"], sha256="0" * 64)
-    refused(published, hub, "invalid hash value")
+# perceptual: the teacher
 
 
-def test_wrong_bytes_in_the_cache_are_refused_and_kept(server, published_files, hub):
-    hub.mkdir(parents=True)
-    (hub / "vgg16.pth").write_bytes(b"half of it")
-    refused(served(server, published_files)["vgg16"], hub, "invalid hash value")
+def teacher_of(folder: Path) -> PerceptualNetwork:
+    state = torch.get_rng_state()
+    network = load_perceptual(folder)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert network is not None
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    return network
 
 
-def test_a_missing_file_is_refused(server, published_files, hub):
-    refused(Published(f"{server.url}/gone.pth", "0" * 64), hub, "HTTP Error 404")
+def test_none_is_written_and_read_as_none(splits, tmp_path):
+    make_features(SMALL.model_copy(update={"epochs": 1, "perceptual": "none"}), splits, tmp_path)
+    assert json.loads((tmp_path / "perceptual.json").read_text()) == {"network": "none"}
+    assert not (tmp_path / "perceptual.safetensors").exists()
+    assert load_perceptual(tmp_path) is None
 
 
-def test_without_a_network(hub, monkeypatch, tmp_path):
-    """A closed port of this machine stands for the world."""
-    closed = Published("http://127.0.0.1:9/weights.pth", "0" * 64)
-    refused(closed, hub, "Connection refused")
-    monkeypatch.setitem(PUBLISHED, "inception", closed)
-    with pytest.raises(ConfigError, match=r"no usable weights\.pth"):
-        make_features(Features(network="imagenet"), SimpleNamespace(), tmp_path / "out")
-    assert not (tmp_path / "out" / "features.json").exists()
+def test_the_teacher_is_no_judge(folder, network):
+    """Trained on the same photos as well as the judge, from other weights in another order; its hash is in its card."""
+    card = json.loads((folder / "perceptual.json").read_text())
+    assert card["network"] == "in_domain"
+    assert card["sha256"] == sha256_of(folder / "perceptual.safetensors")
+    assert card["train_accuracy"] == pytest.approx(1, abs=0.05)
+    weights = load_file(folder / "perceptual.safetensors")
+    assert set(weights) == {name for name in network.state_dict() if name.startswith("blocks.")}
+    for name, kernel in ((name, value) for name, value in weights.items() if value.ndim == 4):
+        judges = dict(network.named_parameters())[name]
+        cosine = F.cosine_similarity(kernel.flatten(), judges.flatten(), dim=0)
+        assert abs(float(cosine)) < 0.5, name
 
 
-def test_a_silent_server_is_given_up(hub, monkeypatch):
-    import socket
+def test_the_same_seed_gives_the_same_teacher(splits, folder, tmp_path):
+    make_features(SMALL, splits, tmp_path)
+    assert (tmp_path / "perceptual.json").read_text() == (folder / "perceptual.json").read_text()
 
-    monkeypatch.setattr(imagenet, "TIMEOUT", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
-        refused(Published(f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pth", "0" * 64), hub, "timed out")
-    assert socket.getdefaulttimeout() is None
+
+def test_the_teachers_layers_are_its_blocks(folder):
+    teacher = teacher_of(folder)
+    rgb = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    layers = teacher.layers(rgb)
+    assert [tuple(layer.shape[1:]) for layer in layers] == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (64, 2, 2)]
+    whole = in_domain.InDomain(4, 2)
+    whole.load_state_dict(teacher.state_dict(), strict=False)
+    torch.testing.assert_close(layers[-1].mean(dim=(2, 3)), whole.eval().embed(rgb))
+
+
+def test_vgg_layers_are_torchvisions(imagenet_folder, published_files):
+    """By hooks on the network that torchvision builds, on photos that torchvision's transform normalized."""
+    vgg = torchvision.models.vgg16(init_weights=False).features.eval()
+    weights = torch.load(published_files["vgg16"])
+    vgg.load_state_dict({k.removeprefix("features."): v for k, v in weights.items() if k.startswith("features.")})
+    seen = []
+    relus = [module for module in vgg if isinstance(module, nn.ReLU)]
+    for relu in (relus[1], relus[3], relus[6], relus[9]):  # 1_2, 2_2, 3_3, 4_3
+        relu.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
+    rgb, _ = photos_of_two_hues(2, seed=3)
+    transform = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms(crop_size=32, resize_size=32)
+    with torch.no_grad():
+        vgg(transform(rgb))
+
+    teacher = teacher_of(imagenet_folder)
+    layers = teacher.layers(rgb)
+    assert [tuple(layer.shape[1:]) for layer in layers] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    for ours, theirs in zip(layers, seen, strict=True):
+        assert float(theirs.std()) > 0
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert json.loads((imagenet_folder / "perceptual.json").read_text()) == {
+        "network": "imagenet",
+        "sha256": sha256_of(imagenet_folder / "perceptual.safetensors"),
+        "url": json.loads((imagenet_folder / "features.json").read_text())["vgg16"]["url"],
+    }
+
+
+@pytest.mark.parametrize("teachers", ["folder", "imagenet_folder"])
+def test_the_perceptual_loss_is_the_mean_of_system_bs_map(teachers, request):
+    """Per pixel: each layer's absolute difference, mean over channels, enlarged to the photo; the layers are added."""
+    teacher = teacher_of(request.getfixturevalue(teachers))
+    a, b = (photos_of_two_hues(2, seed)[0] for seed in (5, 6))
+    per_pixel = torch.zeros(2, 32, 32)
+    for x, y in zip(teacher.layers(a), teacher.layers(b), strict=True):
+        per_pixel += F.interpolate((x - y).abs().mean(dim=1, keepdim=True), 32, mode="nearest")[:, 0]
+    loss = teacher.perceptual_loss(a, b)
+    assert loss.shape == ()
+    assert float(loss) > 0
+    torch.testing.assert_close(loss, per_pixel.mean())
+    assert float(teacher.perceptual_loss(a, a)) == 0
+
+
+def test_its_gradient_goes_to_the_prediction_alone(folder):
+    teacher = teacher_of(folder)
+    truth = photos_of_two_hues(2, seed=5)[0].requires_grad_()
+    gray = truth.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1).clone().requires_grad_()
+    start = teacher.perceptual_loss(gray, truth)
+    start.backward()
+    assert truth.grad is None
+    assert gray.grad is not None
+    with torch.no_grad():
+        step = gray - 1e-3 * gray.grad / gray.grad.abs().max()
+        assert float(teacher.perceptual_loss(step, truth)) < float(start)
+
+
+def test_training_imports_no_judge():
+    """What the stage `train` depends on: an edited judge must not retrain."""
+    code = (
+        "import sys, tintype.features.perceptual; print(*[m for m in sys.modules if m.startswith('tintype.features.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    ours = {name for name in done.stdout.split() if name.startswith("tintype.features.")}
+    assert ours == {"tintype.features.blocks", "tintype.features.perceptual"}

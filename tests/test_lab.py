@@ -69,14 +69,14 @@ def test_a_lab_inside_the_checkout_shares_its_cache_and_flat_photos_lose_the_cla
     ("words", "message"),
     [
         (["new", "--photos", "nowhere"], "error: --photos nowhere: no such folder"),
-        (["new", "--photos", "docs"], "error: data.origin = "),
-        ([".", "--photos", "docs"], "error: .: has a params.yaml already"),
-        (["new", "--photos", "docs", "--dataset", "imagenet"], "error: --dataset imagenet: allowed: folder"),
+        (["new", "--photos", "no_photos"], "error: data.origin = "),
+        ([".", "--photos", "no_photos"], "error: .: has a params.yaml already"),
+        (["new", "--photos", "no_photos", "--dataset", "imagenet"], "error: --dataset imagenet: allowed: folder"),
     ],
 )
 def test_what_cannot_be_is_one_line(init_lab, words, message, checkout):
-    if words[-1] == "docs":
-        shutil.rmtree(checkout.root / "docs/images", ignore_errors=True)  # no photos left in it
+    (checkout.root / "no_photos").mkdir(exist_ok=True)
+    (checkout.root / "no_photos/notes.txt").write_text("not a photo")
     done = init_lab(*words, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(message)

@@ -6,12 +6,33 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tintype.color import AB_MAX, SPACES, rgb_to_lab, to_uint8
+from tintype.color.bins import bin_centers
 from tintype.config import Discriminator, Loss
-from tintype.losses import ADVERSARIAL, critic_terms, generator_terms, gradient_penalty, penalty_terms
-from tintype.models import build_discriminator
+from tintype.data.batches import Batch
+from tintype.losses import (
+    ADVERSARIAL,
+    Criterion,
+    clip_weights,
+    critic_success,
+    critic_terms,
+    generator_terms,
+    gradient_penalty,
+    penalty_terms,
+)
+from tintype.models import Prediction, build_discriminator
 
 BCE = Loss(l1_weight=0)
 WGAN = Loss(adversarial="wgan_gp", l1_weight=0)
+
+
+def terms_of(loss, chroma, truth, *, lightness=None, labels=None, fake_logits=None, space="lab", teacher=None, **more):
+    """Of a prediction, and a batch with the truth."""
+    lightness = torch.zeros_like(truth[:, :1]) if lightness is None else lightness
+    bin_weights = more.pop("bin_weights", None)
+    prediction = Prediction(chroma, **{"class_logits": None, "bin_logits": None, **more})
+    criterion = Criterion(loss, SPACES[space], teacher, bin_weights)
+    return generator_terms(criterion, Batch(lightness, truth, labels), prediction, fake_logits)
 
 
 def linear(w):
@@ -27,7 +48,7 @@ def test_bce_by_hand():
     assert terms["critic_fake"].item() == pytest.approx(math.log(2))
     # the generator's target is 1, not 0.9
     chroma = torch.zeros(1, 2, 1, 1)
-    terms = generator_terms(BCE, chroma, chroma, fake_logits=torch.tensor([[[[math.log(3)]]]]))
+    terms = terms_of(BCE, chroma, chroma, fake_logits=torch.tensor([[[[math.log(3)]]]]))
     assert list(terms) == ["adversarial"]
     assert terms["adversarial"].item() == pytest.approx(-math.log(3 / 4))
 
@@ -49,7 +70,37 @@ def test_wasserstein_by_hand():
     assert {name: term.item() for name, term in terms.items()} == {"critic_real": -2.0, "critic_fake": 0.5}
     chroma = torch.zeros(2, 2, 1, 1)
     loss = WGAN.model_copy(update={"adversarial_weight": 0.1})
-    assert generator_terms(loss, chroma, chroma, fake_logits=fake)["adversarial"].item() == pytest.approx(-0.05)
+    assert terms_of(loss, chroma, chroma, fake_logits=fake)["adversarial"].item() == pytest.approx(-0.05)
+
+
+def test_least_squares_and_hinge_by_hand():
+    real, fake = torch.tensor([0.4, 2.0]).reshape(2, 1, 1, 1), torch.tensor([-0.5, 0.5]).reshape(2, 1, 1, 1)
+    zeros, only = torch.zeros(2, 2, 1, 1), {"l1_weight": 0.0}
+    want = {
+        "lsgan": ((0.25 + 1.21) / 4, (0.25 + 0.25) / 4, (2.25 + 0.25) / 4),
+        "hinge": ((0.6 + 0) / 2, (0.5 + 1.5) / 2, 0.0),
+    }
+    for name, figures in want.items():
+        loss = Loss(adversarial=name, **only)
+        terms = critic_terms(loss, real, fake) | terms_of(loss, zeros, zeros, fake_logits=fake)
+        assert [term.item() for term in terms.values()] == pytest.approx(figures)
+
+
+def test_success_is_the_share_on_the_right_side():
+    real, fake = torch.tensor([0.4, 2.0, -1.0, 3.0]), torch.tensor([-0.5, 0.6, 0.4, -2.0])
+    success = {name: critic_success(Loss(adversarial=name), real, fake) for name in ADVERSARIAL}
+    for name in ("bce", "hinge"):
+        assert [float(share) for share in success[name].values()] == [0.75, 0.5]
+    assert [float(share) for share in success["lsgan"].values()] == [0.5, 0.75]
+    assert success["wgan"] == success["wgan_gp"] == {}
+
+
+def test_only_wgan_clips():
+    for name in ADVERSARIAL:
+        critic = torch.nn.Linear(50, 50)
+        torch.nn.init.normal_(critic.weight)
+        clip_weights(Loss(adversarial=name, clip=0.5), critic)
+        assert (critic.weight.abs().max().item() == 0.5) == (name == "wgan")
 
 
 @pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
@@ -90,7 +141,7 @@ def test_gradient_penalty_sums_over_patches_and_leaves_lightness_out():
 
 def test_gradient_penalty_changes_the_critics_gradients():
     torch.manual_seed(1)
-    critic = build_discriminator(Discriminator(filters=4, norm="none"), 32)
+    critic = build_discriminator(Discriminator(filters=4, norm="none"), "lab", 32)
     lightness, real, fake = torch.rand(2, 1, 32, 32), *torch.rand(2, 2, 2, 32, 32)
 
     def gradients(loss):
@@ -122,18 +173,58 @@ def test_bce_has_no_penalty():
 
 def test_reconstruction_by_hand():
     chroma, truth = torch.tensor([0.5, -0.5]).reshape(1, 2, 1, 1), torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1)
-    terms = generator_terms(Loss(l1_weight=100.0, l2_weight=2.0), chroma, truth)
+    terms = terms_of(Loss(l1_weight=100.0, l2_weight=2.0), chroma, truth)
     assert {name: term.item() for name, term in terms.items()} == {"l1": pytest.approx(75.0), "l2": pytest.approx(1.25)}
+
+
+@pytest.mark.parametrize("space", sorted(SPACES))
+def test_reconstruction_in_rgb_is_of_the_colours_that_both_chromas_make(space):
+    torch.manual_seed(2)
+    truth, guess = to_uint8(torch.rand(2, 2, 3, 8, 8)) / 255
+    lightness, true_chroma = SPACES[space].split(rgb_to_lab(truth))
+    chroma = SPACES[space].split(rgb_to_lab(guess))[1]
+    loss = Loss(l1_weight=3.0, l2_weight=0.0, space="rgb")
+    term = terms_of(loss, chroma, true_chroma, lightness=lightness, space=space)["l1"]
+    mixed = SPACES[space].to_rgb(lightness, chroma)
+    assert term.item() == pytest.approx(3 * (mixed - truth).abs().mean().item(), rel=1e-4)
+
+
+def test_the_perceptual_term_is_the_teachers_word_on_rgb():
+    class Teacher:
+        def perceptual_loss(self, predicted, truth):
+            assert predicted.shape[1] == truth.shape[1] == 3
+            return (predicted - truth).abs().sum()
+
+    black, blue = torch.zeros(1, 3, 1, 1), torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
+    loss = Loss(l1_weight=0.0, perceptual_weight=5.0)
+    assert terms_of(loss, blue, black, space="rgb", teacher=Teacher())["perceptual"].item() == 5
+
+
+def test_bins_term_by_hand():
+    # Exactly on a bin's centre, the photo's code is spread over the 5 nearest as exp(-distance^2 / 50).
+    centers = bin_centers()
+    here = int((centers == torch.tensor([10.0, 20.0])).all(dim=1).nonzero())
+    nearest = (centers - centers[here]).norm(dim=1)
+    code = torch.exp(-(nearest**2) / 50) * (nearest <= 10)
+    code /= code.sum()
+    assert (code > 0).sum() == 5
+    truth = (centers[here] / AB_MAX).reshape(1, 2, 1, 1).expand(1, 2, 4, 4)
+    torch.manual_seed(1)
+    logits, weights = torch.randn(1, len(centers), 1, 1), torch.rand(len(centers))
+    loss = Loss(l1_weight=0.0, bins_weight=2.0)
+    term = terms_of(loss, truth, truth, bin_logits=logits, bin_weights=weights)["bins"]
+    want = -2 * weights[here] * (code * logits[0, :, 0, 0].log_softmax(dim=0)).sum()
+    assert term.item() == pytest.approx(want.item(), rel=1e-4)
 
 
 def test_class_term_leaves_out_photos_without_a_label():
     torch.manual_seed(1)
     loss, chroma = Loss(l1_weight=0, class_weight=0.003), torch.zeros(3, 2, 1, 1)
     logits = torch.randn(3, 4, requires_grad=True)
-    term = generator_terms(loss, chroma, chroma, class_logits=logits, labels=torch.tensor([2, -1, 0]))["class"]
+    term = terms_of(loss, chroma, chroma, class_logits=logits, labels=torch.tensor([2, -1, 0]))["class"]
     log_p = logits.detach().log_softmax(dim=1)
     assert term.item() == pytest.approx(0.003 * -(log_p[0, 2] + log_p[2, 0]).item() / 2, rel=1e-6)
-    term = generator_terms(loss, chroma, chroma, class_logits=logits, labels=torch.full((3,), -1))["class"]
+    term = terms_of(loss, chroma, chroma, class_logits=logits, labels=torch.full((3,), -1))["class"]
     assert term.item() == 0
     term.backward()
     assert not logits.grad.any()
@@ -143,7 +234,7 @@ def test_a_weight_of_0_leaves_the_term_out():
     chroma = torch.zeros(2, 2, 1, 1)
     loss = Loss(adversarial_weight=0, l1_weight=0, l2_weight=0, class_weight=0)
     more = {"class_logits": torch.zeros(2, 3), "labels": torch.zeros(2, dtype=torch.long)}
-    assert generator_terms(loss, chroma, chroma, fake_logits=torch.zeros(2, 1, 1, 1), **more) == {}
+    assert terms_of(loss, chroma, chroma, fake_logits=torch.zeros(2, 1, 1, 1), **more) == {}
 
 
 @pytest.mark.parametrize("adversarial", sorted(ADVERSARIAL))
@@ -151,7 +242,7 @@ def test_terms_are_float32_after_autocast(adversarial):
     loss = Loss(adversarial=adversarial, l2_weight=1, class_weight=1)
     half = torch.ones(2, 2, 1, 1, dtype=torch.bfloat16)
     labels = torch.zeros(2, dtype=torch.long)
-    terms = generator_terms(loss, half, half.float(), class_logits=half[:, :, 0, 0], labels=labels, fake_logits=half)
+    terms = terms_of(loss, half, half.float(), class_logits=half[:, :, 0, 0], labels=labels, fake_logits=half)
     terms |= critic_terms(loss, half, half)
     terms |= penalty_terms(loss, linear(torch.ones(2, 1, 1)), half[:, :1].float(), half.float(), half)
     assert {term.dtype for term in terms.values()} == {torch.float32}

@@ -13,7 +13,7 @@ from pytorch_fid.fid_score import calculate_frechet_distance
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from tintype.color import lab_to_net, rgb_to_lab
+from tintype.color import SPACES, lab_to_net, rgb_to_lab
 from tintype.config import ConfigError, Evaluate
 from tintype.data.cache import LabSplit, decode, encode
 from tintype.features.network import FeatureNetwork
@@ -24,7 +24,7 @@ from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.evaluation import lab_planes, shown
 from tintype.metrics.floors import FLOORS
 from tintype.metrics.grid import best_median_worst
-from tintype.metrics.pixels import psnr, squared_error, ssim
+from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
 
 CPU = torch.device("cpu")
 BOTH_SPACES = Evaluate(spaces=("rgb", "lab_planes"), batch_size=8)
@@ -70,8 +70,10 @@ def true_chroma(split: LabSplit) -> Tensor:
 class Cheat:
     """A colorizer that knows the answers: finds the photo by its lightness, returns its chroma after `spoil`."""
 
-    def __init__(self, split: LabSplit, spoil: Callable[[Tensor], Tensor] = lambda chroma: chroma) -> None:
-        self.lightness, chroma = lab_to_net(decode(split.codes))
+    def __init__(
+        self, split: LabSplit, spoil: Callable[[Tensor], Tensor] = lambda chroma: chroma, space: str = "lab"
+    ) -> None:
+        self.lightness, chroma = SPACES[space].split(decode(split.codes))
         self.chroma = spoil(chroma)
 
     def __call__(self, lightness: Tensor) -> Tensor:
@@ -144,6 +146,29 @@ def test_pooled_figures_weigh_errors_and_the_mean_weighs_photos(figures, pair):
     assert figures["psnr_pooled"] == pytest.approx(-20 * math.log10(figures["rmse"]), rel=1e-6)
     assert figures["psnr"] == pytest.approx(float(psnr(errors).mean()), rel=1e-6)
     assert figures["psnr"] > figures["psnr_pooled"] + 1
+
+
+def test_l1_is_numpys(figures, pair):
+    predicted, truth = (photos.double().numpy() for photos in pair)
+    want = np.abs(predicted - truth).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(absolute_error(*pair), want, rtol=1e-5)
+    assert figures["l1"] == pytest.approx(want.mean(), rel=1e-5)
+
+
+def test_custom_accuracy_by_hand(figures, pair):
+    """Of four pixels one is too far in a single value, one in all three together."""
+    truth = torch.full((2, 3, 2, 2), 0.5)
+    predicted = truth.clone()
+    predicted[0, :, 0, 0] += torch.tensor([0.13, 0.0, 0.0])
+    predicted[0, :, 0, 1] += torch.tensor([0.0, -0.15, 0.0])
+    predicted[0, :, 1, 0] -= torch.tensor([0.13, 0.13, 0.0])  # 0.184
+    predicted[0, :, 1, 1] += torch.tensor([0.09, -0.09, 0.09])  # 0.156
+    assert custom_accuracy(predicted, truth).tolist() == [0.5, 1.0]
+
+    difference = (pair[0] - pair[1]).double().numpy()
+    near = (np.abs(difference).max(axis=1) < 0.14) & (np.linalg.norm(difference, axis=1) < 0.17)
+    assert 0.1 < near.mean() < 0.9
+    assert figures["custom_accuracy"] == pytest.approx(near.mean(), abs=1e-4)
 
 
 # colour
@@ -259,6 +284,7 @@ def test_every_figure_is_of_its_space(figures, split, space):
     want = {
         "ssim": float(ssim(predicted, truth).mean()),
         "rmse": float((predicted - truth).square().mean().sqrt()),
+        "l1": float((predicted - truth).abs().mean()),
         "lpips_in_domain": float(network.distance(predicted, truth).mean()),
         "fid_in_domain": frechet(*embedded),
         "kid_in_domain": polynomial_mmd(*embedded),
@@ -277,24 +303,27 @@ def test_white_in_lab_planes():
     torch.testing.assert_close(white.flatten(), torch.tensor([1.0, 0.5, 0.5]), atol=1e-4, rtol=0)
 
 
-RGB_NAMES = """psnr psnr_pooled ssim rmse ciede2000 colorfulness colorfulness_gap
+RGB_NAMES = """psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap
 lpips_in_domain fid_in_domain kid_in_domain"""
-LAB_PLANES_NAMES = """psnr_lab_planes psnr_pooled_lab_planes ssim_lab_planes rmse_lab_planes
+LAB_PLANES_NAMES = """psnr_lab_planes psnr_pooled_lab_planes ssim_lab_planes rmse_lab_planes l1_lab_planes
 lpips_in_domain_lab_planes fid_in_domain_lab_planes kid_in_domain_lab_planes"""
 
 
 def test_names_are_the_documented_ones(figures, split):
-    assert list(METRICS) == RGB_NAMES.replace("_in_domain", "").split()
+    assert list(METRICS) == [*RGB_NAMES.replace("_in_domain", "").split(), "fid_torchvision"]
     assert list(figures) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
     published = evaluate(FLOORS["gray"](split), split, Published(), Evaluate(), CPU)
-    assert list(published) == list(METRICS) == metric_names("", ["rgb"])
+    assert list(published) == list(METRICS)[:-1] == metric_names("", ["rgb"])
+    assert metric_names("", ["rgb"], torchvision=True) == list(METRICS)
 
 
 def test_metric_of_a_full_name():
     assert metric_of("fid_in_domain_lab_planes") is METRICS["fid"]
     assert metric_of("psnr_lab_planes").direction == "max"
     assert metric_of("colorfulness").direction is None
-    for wrong in ("fidd", "psnr_in_domain", "ciede2000_lab_planes", "fid_lab_planes_in_domain", ""):
+    assert metric_of("fid_torchvision") is METRICS["fid_torchvision"]
+    wrong_ones = ("fidd", "psnr_in_domain", "ciede2000_lab_planes", "fid_lab_planes_in_domain", "")
+    for wrong in (*wrong_ones, "fid_torchvision_in_domain", "custom_accuracy_lab_planes"):
         with pytest.raises(ConfigError, match=f"metric '{wrong}': unknown; allowed: psnr"):
             metric_of(wrong)
 
@@ -304,10 +333,66 @@ def test_a_perfect_prediction(split):
     for space in ("", "_lab_planes"):
         assert perfect["psnr" + space] == perfect["psnr_pooled" + space] == 100
         assert perfect["ssim" + space] == pytest.approx(1)
-        assert perfect["rmse" + space] == perfect["lpips_in_domain" + space] == 0
+        assert perfect["rmse" + space] == perfect["l1" + space] == perfect["lpips_in_domain" + space] == 0
         assert perfect["fid_in_domain" + space] == pytest.approx(0, abs=1e-6)
         assert perfect["kid_in_domain" + space] <= 0  # unbiased: what is equal scores below 0
     assert perfect["ciede2000"] == perfect["colorfulness_gap"] == 0
+    assert perfect["custom_accuracy"] == 1
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_perfect_prediction_in_every_space(split, space):
+    perfect = evaluate(Cheat(split, space=space), split, Moments(), Evaluate(batch_size=8), CPU, space=space)
+    assert list(perfect) == RGB_NAMES.split()
+    assert perfect["psnr"] == perfect["psnr_pooled"] == 100
+    assert perfect["custom_accuracy"] == 1
+
+
+def rgb_of(space: str, chroma: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What a screen shows of a prediction, all (N, H, W, ...): by scikit-image, and by ITU-T T.871 written out."""
+    from skimage.color import hsv2rgb
+
+    if space == "rgb":
+        return chroma
+    if space == "hsv":
+        return hsv2rgb(np.concatenate([chroma, truth.max(axis=-1, keepdims=True)], axis=-1))
+    luma, (cb, cr) = truth @ [0.299, 0.587, 0.114], np.moveaxis(chroma - 0.5, -1, 0)
+    return np.stack([luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb], axis=-1)
+
+
+@pytest.mark.parametrize("space", ["rgb", "hsv", "ycbcr"])
+def test_figures_of_other_spaces_are_in_rgb_too(split, space):
+    """The true lightness with the predicted chroma, clipped and in 8 bits."""
+    spoiled = Cheat(split, lambda chroma: (noisy(chroma) / 2 + 0.2).clamp(0, 1), space)
+    figures = evaluate(spoiled, split, Moments(), Evaluate(batch_size=8), CPU, space=space)
+    truth = smooth_photos(20).permute(0, 2, 3, 1).double().numpy()
+    predicted = rgb_of(space, spoiled.chroma.permute(0, 2, 3, 1).double().numpy(), truth)
+    difference = np.clip(predicted, 0, 1) - truth
+    assert figures["rmse"] == pytest.approx(np.sqrt((difference**2).mean()), rel=1e-3)
+    assert figures["l1"] == pytest.approx(np.abs(difference).mean(), rel=2e-3)
+    assert figures["rmse"] > 0.05
+
+
+def test_lab_planes_of_another_space_are_refused(split):
+    with pytest.raises(ValueError, match="lab_planes of a colorizer in hsv; allowed: of one in lab"):
+        evaluate(Cheat(split, space="hsv"), split, Moments(), BOTH_SPACES, CPU, space="hsv")
+
+
+class Six(torch.nn.Module):
+    """Stands in for torchvision's Inception."""
+
+    num_features = 6
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return 3 * Moments().embed(rgb)
+
+
+def test_fid_torchvision_is_the_frechet_distance_of_its_features(split, pair, figures):
+    also = evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU, torchvision=Six())
+    want = frechet(*(Six()(photos).double().numpy() for photos in pair))
+    assert also.pop("fid_torchvision") == pytest.approx(want, rel=1e-4)
+    assert want > 0.05
+    assert also == figures
 
 
 @pytest.mark.parametrize("batch_size", [1, 20, 32])
@@ -418,6 +503,16 @@ def test_grid_shows_gray_truth_prediction_of_best_median_worst(split, tmp_path):
         wanted = [shown(lightness, 0 * chroma), truth, predicted]
         for tile, photos in zip(tiles, wanted, strict=True):
             np.testing.assert_array_equal(tile, hwc(photos[index] * 255).round().astype(np.uint8)[:, : tile.shape[1]])
+
+
+@pytest.mark.parametrize(("space", "plane"), [("rgb", "luma"), ("hsv", "value"), ("ycbcr", "luma")])
+def test_the_gray_photo_of_the_grid_is_what_the_generator_saw(split, tmp_path, space, plane):
+    evaluate(Cheat(split, space=space), split, Moments(), Evaluate(samples=1), CPU, tmp_path / "grid.png", space)
+    picture = np.asarray(Image.open(tmp_path / "grid.png"))
+    gray, truth = (picture[28 + 4 : 28 + 192 : 8, left + 4 : left + 192 : 8].astype(float) for left in (100, 298))
+    want = truth @ [0.299, 0.587, 0.114] if plane == "luma" else truth.max(axis=-1)
+    np.testing.assert_allclose(gray, np.repeat(want[..., None], 3, axis=-1), atol=1)
+    assert np.ptp(truth, axis=-1).max() > 20
 
 
 def test_large_photos_are_scaled_down_in_the_grid(tmp_path):

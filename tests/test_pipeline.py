@@ -29,7 +29,8 @@ def test_report_has_floors_and_rows_with_every_metric(finished_lab):
         rows = {row["row"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"]
     names = (
-        "psnr psnr_pooled ssim rmse ciede2000 colorfulness colorfulness_gap lpips_in_domain fid_in_domain kid_in_domain"
+        "psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap "
+        "lpips_in_domain fid_in_domain kid_in_domain"
     )
     assert set(rows["gan_l1"]) == {"row", *names.split()}
     assert float(rows["gray"]["colorfulness"]) < 0.2  # 8-bit grays are neutral to half a step
@@ -186,7 +187,9 @@ def test_a_bad_param_is_one_line_before_any_work(finished_lab, change, message):
     kept = (finished_lab.root / "params.yaml").read_text()
     finished_lab.change_params(change)
     try:
-        done = finished_lab.run(sys.executable, "stages/configure.py", "params.yaml", "data/curated", "x", check=False)
+        done = finished_lab.run(
+            sys.executable, "stages/configure.py", "params.yaml", "data/curated", "data/features", "x", check=False
+        )
     finally:
         (finished_lab.root / "params.yaml").write_text(kept)
     assert done.returncode == 2
@@ -196,7 +199,14 @@ def test_a_bad_param_is_one_line_before_any_work(finished_lab, change, message):
 
 def test_a_class_loss_without_classes_is_refused(finished_lab, tmp_path):
     (tmp_path / "summary.json").write_text('{"classes": [], "photos": {}, "rejected": {}}')
-    command = [sys.executable, "stages/configure.py", "params.yaml", str(tmp_path), str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "stages/configure.py",
+        "params.yaml",
+        str(tmp_path),
+        "data/features",
+        str(tmp_path / "out"),
+    ]
     done = finished_lab.run(*command, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: rows.wgan_gp_l2_class: loss.class_weight = 0.003: needs photos of at least 2")

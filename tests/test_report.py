@@ -3,9 +3,9 @@ import json
 import pandas as pd
 import pytest
 
-from tintype.config import ConfigError
+from tintype.config import ConfigError, PublishedRow
 from tintype.git import git
-from tintype.report import best_row, read_metrics, write_table
+from tintype.report import best_row, read_metrics, write_report, write_table
 
 SCORES = {
     "gray": {"psnr": 20.0, "ssim": 0.91, "ciede2000": 15.0, "colorfulness": 0.0},
@@ -24,6 +24,55 @@ def test_table_marks_the_best_of_what_has_a_direction(tmp_path):
     table = pd.read_csv(tmp_path / "table.csv")
     assert table.columns[0] == "row"
     assert table.set_index("row").loc["gan_l1", "psnr"] == 23.456
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the report of three rows that were measured and trained; returns the table's lines."""
+    metrics, curves, out = (tmp_path / name for name in ("metrics", "curves", "report"))
+    metrics.mkdir()
+    curves.mkdir()
+    measured = {"rmse": 0.1, "psnr": 20.0, "psnr_lab_planes": 25.5, "fid_in_domain": 2.0, "ciede2000": 9.0}
+    for row in ("gray", "mean_ab", "gan", "nogan", "plain"):
+        (metrics / f"{row}.json").write_text(json.dumps(measured))
+    (curves / "plain.csv").write_text("epoch,phase,val_ciede2000\n1,generator,9\n2,generator,8\n")
+    (curves / "gan.csv").write_text("epoch,critic_real_success,critic_fake_success,val_ciede2000\n1,0.5,0.25,9\n")
+    (curves / "nogan.csv").write_text(
+        "epoch,phase,critic_real_success,critic_fake_success,val_ciede2000\n"
+        "1,generator,,,9\n2,critic,0.9,0.8,9\n3,adversarial,0.756,0.6,8\n"
+    )
+
+    def call(published):
+        write_report(["gan", "nogan", "plain"], metrics, curves, out, published)
+        return (out / "table.md").read_text().splitlines()
+
+    return call
+
+
+def test_without_published_figures_there_is_one_table(write):
+    lines = write({})
+    assert len(lines) == 2 + 5
+    assert all(line.startswith("|") for line in lines)
+
+
+def test_ours_beside_theirs_names_space_network_and_epochs(write):
+    figures = {"psnr": 26.36, "psnr_lab_planes": 25.0, "fid": 1.506}
+    lines = write({"gan": PublishedRow(figures=figures, note="drawn"), "nogan": PublishedRow(note="failed")})
+    start = lines.index("## Beside the published figures")
+    assert lines[start + 4 : start + 10] == [
+        "| row | metric | ours | published | difference | space | feature network | epochs trained | note |",
+        "|---|---|---|---|---|---|---|---|---|",
+        "| `gan` | psnr ↑ | 20.00 | 26.36 | -6.36 | RGB |  | 1 | drawn |",
+        "| `gan` | psnr_lab_planes ↑ | 25.50 | 25 | +0.50 | L, a, b as if RGB |  | 1 |  |",
+        # the in-domain figure is of another network: it is not compared
+        "| `gan` | fid ↓ | not measured | 1.506 |  | RGB | pytorch-fid's Inception | 1 |  |",
+        "| `nogan` |  |  |  |  |  |  | 3 | failed |",
+    ]
+
+
+def test_the_critics_success_is_the_last_epochs_that_had_one(write):
+    lines = write({"gan": PublishedRow(figures={"psnr": 26.36})})
+    assert lines[lines.index("| row | real | fake |") + 2 :] == ["| `gan` | 0.50 | 0.25 |", "| `nogan` | 0.76 | 0.60 |"]
 
 
 def test_best_row_follows_the_metric(tmp_path):

@@ -17,9 +17,11 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tintype.color import SPACES
 from tintype.config import ConfigError, Discriminator, Generator, Loss, Phase, Preprocess, Row, Training
 from tintype.data.batches import Batch
 from tintype.data.cache import LabCache, build_cache, decode
+from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, step
 from tintype.training.curves import write_curves
@@ -90,6 +92,10 @@ def started(row, phase=0):
     return players, fabric
 
 
+def criterion_of(loss, space="lab") -> Criterion:
+    return Criterion(loss, SPACES[space])
+
+
 def random_batch(photos=4) -> Batch:
     torch.manual_seed(7)
     return Batch(torch.rand(photos, 1, SIZE, SIZE), torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2)
@@ -142,7 +148,7 @@ def test_a_step_is_that_of_a_plain_loop():
     gray, color, _ = batch = random_batch()
     one = torch.ones(())
     for _ in range(3):
-        terms = train_step(players, batch, row.loss, fabric)
+        terms = train_step(players, batch, criterion_of(row.loss), fabric)
 
         real, fake = critic(gray, color), critic(gray, generator(gray).chroma.detach())
         loss_real = F.binary_cross_entropy(real.sigmoid(), 0.9 * one.expand_as(real))
@@ -159,9 +165,10 @@ def test_a_step_is_that_of_a_plain_loop():
         optimizer_g.step()
 
         want = {"critic_real": loss_real, "critic_fake": loss_fake, "adversarial": loss_gan, "l1": loss_l1}
-        assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        assert {name: terms[name].item() for name in want} == pytest.approx(
             {name: term.item() for name, term in want.items()}, rel=1e-3
         )
+        assert terms["critic_real_success"].item() == pytest.approx((real > 0).float().mean().item(), abs=0.02)
     for ours, theirs in ((players.generator, generator), (players.critic, critic)):
         for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             # Adam's first steps are the gradients' signs: where a gradient is nothing but rounding they may differ
@@ -172,17 +179,17 @@ def test_one_generator_forward_serves_both_updates():
     players, fabric = started(make_row())
     calls = []
     players.generator.register_forward_hook(lambda *_: calls.append(1))
-    train_step(players, random_batch(), Loss(), fabric)
+    train_step(players, random_batch(), criterion_of(Loss()), fabric)
     assert len(calls) == 1
 
 
 def test_the_generators_update_leaves_the_critics_gradients_alone():
     players, fabric = started(make_row())
     batch = random_batch()
-    step.critic_step(players, batch, players.generator(batch.lightness).chroma.detach(), Loss(), fabric)
+    step.critic_step(players, batch, players.generator(batch.lightness).chroma.detach(), criterion_of(Loss()), fabric)
     before = [p.grad.clone() for p in players.critic.parameters()]
     weights = copy.deepcopy(dict(players.critic.named_parameters()))
-    step.generator_step(players, batch, players.generator(batch.lightness), Loss(), fabric)
+    step.generator_step(players, batch, players.generator(batch.lightness), criterion_of(Loss()), fabric)
     assert all(torch.equal(p.grad, grad) for p, grad in zip(players.critic.parameters(), before, strict=True))
     assert same_weights(dict(players.critic.named_parameters()), weights)
     assert all(p.requires_grad for p in players.critic.parameters())
@@ -192,10 +199,41 @@ def test_a_critics_phase_leaves_the_generators_weights_alone():
     row = make_row(Phase(train="critic", epochs=1))
     players, fabric = started(row)
     generator, critic = (copy.deepcopy(dict(n.named_parameters())) for n in (players.generator, players.critic))
-    terms = train_step(players, random_batch(), row.loss, fabric, generator_learns=False)
-    assert sorted(terms) == ["critic_fake", "critic_real"]
+    terms = train_step(players, random_batch(), criterion_of(row.loss), fabric, generator_learns=False)
+    assert sorted(terms) == ["critic_fake", "critic_fake_success", "critic_real", "critic_real_success"]
     assert same_weights(dict(players.generator.named_parameters()), generator)
     assert not same_weights(dict(players.critic.named_parameters()), critic)
+
+
+def test_weight_decay_is_on_the_convolutions_alone():
+    """With gradients of 0, Adam's own L2 moves what it is on and nothing else."""
+    phase = Phase(train="critic", epochs=1, lr=1e-3, weight_decay=0.1)
+    players, _ = started(make_row(phase))
+    before = copy.deepcopy(dict(players.critic.named_parameters()))
+    for parameter in players.critic.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    players.critic_optimizer.step()
+    kernels = {f"{name}.weight" for name, m in players.critic.named_modules() if isinstance(m, torch.nn.Conv2d)}
+    moved = {name for name, p in players.critic.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == kernels
+
+
+def test_the_critics_weights_are_clipped_after_its_step():
+    loss = Loss(adversarial="wgan", clip=0.005)
+    players, fabric = started(make_row(loss=loss))
+    train_step(players, random_batch(), criterion_of(loss), fabric)
+    assert max(p.abs().max().item() for p in players.critic.parameters()) == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("space", sorted(SPACES))
+def test_training_in_every_space(space, cache, checkpoint):
+    """One batch's photos in the space, both networks with as many planes, figures that validation can take."""
+    row = make_row(Phase(train="generator", epochs=1, lr=1e-3), GAN)
+    row = row.model_copy(update={"generator": row.generator.model_copy(update={"space": space})})
+    trained = train(row, cache, checkpoint)
+    assert trained.generator(torch.zeros(1, 1, SIZE, SIZE)).chroma.shape[1] == SPACES[space].planes
+    assert all(math.isfinite(value) for value in trained.curves[-1].values() if isinstance(value, float))
+    assert trained.curves[-1]["val_ciede2000"] < 60
 
 
 def test_one_batch_can_be_overfitted():
@@ -204,7 +242,7 @@ def test_one_batch_can_be_overfitted():
     batch = random_batch()
     noise = F.interpolate(torch.rand(4, 2, 4, 4), size=SIZE, mode="bilinear") - 0.5
     batch = Batch(batch.lightness, noise, batch.labels)
-    losses = [train_step(players, batch, row.loss, fabric)["l1"].item() / 100 for _ in range(120)]
+    losses = [train_step(players, batch, criterion_of(row.loss), fabric)["l1"].item() / 100 for _ in range(120)]
     assert losses[0] > 0.12
     assert losses[-1] < 0.03
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tintype.color import lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
+from tintype.color import AB_MAX, SPACES, lab_to_rgb, rgb_to_lab, to_uint8
 from tintype.models import load_generator
 
 
@@ -20,8 +20,11 @@ class Colorizer:
     that nothing of the photo's sharpness is lost.
     """
 
-    def __init__(self, generator: nn.Module, image_size: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, generator: nn.Module, image_size: int, space: str = "lab", device: torch.device | str = "cpu"
+    ) -> None:
         self.generator = generator
+        self.space = SPACES[space]
         self.image_size = image_size
         self.device = torch.device(device)
 
@@ -29,7 +32,7 @@ class Colorizer:
     def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> Colorizer:
         """From a folder with ``generator.safetensors`` and ``generator.json``, as the train stage leaves it."""
         generator, card = load_generator(Path(folder), device=device)
-        return cls(generator, card.image_size, device)
+        return cls(generator, card.image_size, card.generator.space, device)
 
     @torch.inference_mode()
     def __call__(self, photo: np.ndarray) -> np.ndarray:
@@ -42,13 +45,21 @@ class Colorizer:
         Raises:
             ValueError: for any other shape or type.
         """
-        lightness, _ = lab_to_net(rgb_to_lab(self._rgb(photo)))
-        small = F.interpolate(lightness, (self.image_size, self.image_size), mode="bilinear", antialias=True)
-        chroma = self.generator(small).chroma.float()
-        if chroma.shape[-2:] != lightness.shape[-2:]:
-            chroma = F.interpolate(chroma, lightness.shape[-2:], mode="bicubic")
-        rgb = to_uint8(lab_to_rgb(net_to_lab(lightness, chroma)))
+        lab = rgb_to_lab(self._rgb(photo))
+        L = lab[:, :1]
+        gray = torch.cat([L, torch.zeros_like(lab[:, 1:])], dim=1)
+        lightness, _ = self.space.split(F.interpolate(gray, (self.image_size,) * 2, mode="bilinear", antialias=True))
+        ab = self._ab(lightness, self.generator(lightness).chroma.float())
+        if ab.shape[-2:] != L.shape[-2:]:
+            ab = F.interpolate(ab, L.shape[-2:], mode="bicubic")
+        rgb = to_uint8(lab_to_rgb(torch.cat([L, ab], dim=1)))
         return rgb[0].permute(1, 2, 0).cpu().numpy()
+
+    def _ab(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        """(B, 2, h, w) in Lab units of what the generator predicted in its space."""
+        if self.space is SPACES["lab"]:
+            return AB_MAX * chroma
+        return rgb_to_lab(self.space.to_rgb(lightness, chroma))[:, 1:]
 
     def _rgb(self, photo: np.ndarray) -> Tensor:
         if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or (photo.ndim == 3 and photo.shape[2] not in (1, 3)):

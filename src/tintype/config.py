@@ -29,11 +29,16 @@ class Section(BaseModel):
 class Data(Section):
     """Where the photos come from."""
 
-    source: Literal["sample", "folder"] = Field(description="sample: procedural scenes; folder: a tree of photos")
-    origin: str = Field(description="what DVC watches for change: the folder of photos, or the module that draws them")
-    labels: str | None = Field(
-        None, description="folder only: CSV with the columns path,class, in place of sub-folders"
+    source: Literal["sample", "folder", "flowers102", "places205", "places365", "coco8k", "imagenet4k", "landscape"] = (
+        Field(description="sample: procedural scenes; folder: a tree of photos; the others: see tintype.data.sources")
     )
+    origin: str = Field(
+        description="what DVC watches for change: the folder of photos, or the module that draws or downloads them"
+    )
+    labels: str | None = Field(
+        None, description="folders only: CSV with the columns path,class, in place of sub-folders"
+    )
+    classes: int | None = Field(None, ge=1, description="use so many classes, drawn with `seed` before the photos are")
     limit: int | None = Field(None, ge=1, description="use at most so many photos, drawn with `seed`")
     seed: int = Field(1, ge=0)
 
@@ -69,46 +74,79 @@ class Preprocess(Section):
 
 
 class Features(Section):
-    """The feature network behind FID, KID and LPIPS."""
+    """The networks that see features: the judge behind FID, KID and LPIPS, and the teacher of the perceptual loss."""
 
     network: Literal["in_domain", "imagenet"] = "in_domain"
     filters: int = Field(16, ge=4, le=256, description="in_domain: width of the first block")
     epochs: int = Field(8, ge=1, description="in_domain: training epochs")
     seed: int = Field(1, ge=0)
+    perceptual: Literal["none", "in_domain", "imagenet"] = Field(
+        "none",
+        description="network of the perceptual loss; in_domain: trained apart from the judge, so that no row is "
+        "trained on what it is judged by; imagenet: VGG-16, which LPIPS uses, too",
+    )
+    torchvision: bool = Field(False, description="measure fid_torchvision, by torchvision's Inception, too")
 
 
 class Generator(Section):
     """The network from lightness to chroma."""
 
-    name: Literal["unet"] = "unet"
-    filters: int = Field(
-        64, ge=2, le=512, description="of the first encoder block; later ones have up to 8 times as many"
+    name: Literal["unet", "double_conv_unet", "autoencoder", "resnet18_unet"] = Field(
+        "unet", description="unet: pix2pix's; autoencoder: double_conv_unet without skips"
     )
-    depth: int = Field(8, ge=3, le=10, description="encoder blocks, each halves the size")
-    dropout: float = Field(0.5, ge=0, lt=1, description="of the decoder's first three blocks and the class head")
+    space: Literal["lab", "rgb", "hsv", "ycbcr"] = Field(
+        "lab", description="what it sees and predicts: L -> ab, luma -> RGB, value -> HS, luma -> CbCr"
+    )
+    head: Literal["regression", "classification"] = Field(
+        "regression", description="classification (unet in lab): a distribution over bins of ab (arXiv:1603.08511)"
+    )
+    filters: int = Field(
+        64,
+        ge=2,
+        le=512,
+        description="of the first encoder block; later ones have up to 8 times as many; resnet18_unet has its own",
+    )
+    depth: int = Field(8, ge=1, le=10, description="how often the encoder halves the size; resnet18_unet: 5 times")
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="unet: of the decoder's first three blocks and the class head; double_conv_unet and autoencoder: "
+        "of the encoder's first two; resnet18_unet has none",
+    )
+    attention: bool = Field(False, description="unet: a self-attention layer at an eighth of the size, in the decoder")
+    spectral_norm: bool = Field(False, description="on every convolution and dense layer")
+    weights: Literal["none", "imagenet"] = Field("none", description="resnet18_unet: what its encoder starts from")
 
 
 class Discriminator(Section):
     """The network that judges (lightness, chroma)."""
 
-    name: Literal["patch"] = "patch"
+    name: Literal["patch", "dense", "unet"] = Field("patch", description="a logit a patch, one a photo, or one a pixel")
     filters: int = Field(64, ge=2, le=512)
-    layers: int = Field(3, ge=1, le=6, description="blocks of stride 2; 3 see patches of 70x70 pixels")
+    layers: int = Field(3, ge=1, le=8, description="how often the size is halved; patch: 3 see patches of 70x70 pixels")
     norm: Literal["batch", "none"] = "batch"
+    spectral_norm: bool = Field(False, description="on every convolution and dense layer")
 
 
 class Loss(Section):
-    """L = adversarial_weight L_adv + l1_weight L1 + l2_weight L2 + class_weight CE, in network units."""
+    """L = the sum of the terms, each with its weight; a weight of 0 costs nothing."""
 
-    adversarial: Literal["bce", "wgan_gp"] = "bce"
+    adversarial: Literal["bce", "lsgan", "hinge", "wgan", "wgan_gp"] = "bce"
     adversarial_weight: float = Field(1.0, ge=0)
-    l1_weight: float = Field(100.0, ge=0)
-    l2_weight: float = Field(0.0, ge=0)
+    l1_weight: float = Field(100.0, ge=0, description="mean absolute error in `space`")
+    l2_weight: float = Field(0.0, ge=0, description="mean squared error in `space`")
+    space: Literal["network", "rgb"] = Field(
+        "network", description="of l1 and l2: the generator's own planes and units, or sRGB in [0, 1]"
+    )
+    perceptual_weight: float = Field(0.0, ge=0, description="needs features.perceptual")
     class_weight: float = Field(
         0.0, ge=0, description="over 0: the generator gets a class branch, the photos need classes"
     )
-    real_label: float = Field(0.9, gt=0.5, le=1, description="bce: one-sided label smoothing")
+    bins_weight: float = Field(0.0, ge=0, description="cross-entropy of generator.head: classification, rebalanced")
+    real_label: float = Field(0.9, gt=0.5, le=1, description="bce, lsgan: one-sided label smoothing")
     gradient_penalty_weight: float = Field(10.0, ge=0, description="wgan_gp only")
+    clip: float = Field(0.01, gt=0, description="wgan only: the critic's weights are kept in [-clip, clip]")
 
 
 class Phase(Section):
@@ -120,6 +158,7 @@ class Phase(Section):
     schedule: Literal["constant", "cosine"] = "constant"
     lr_final: float = Field(2e-6, ge=0, description="cosine only: the rate at the phase's end")
     betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = Field(0.0, ge=0, description="L2 on the convolutions' weights, in Adam's gradient")
     critic_steps: int = Field(1, ge=1, description="critic updates per generator update, each on a fresh batch")
 
     @model_validator(mode="before")
@@ -174,6 +213,13 @@ class Evaluate(Section):
         return values
 
 
+class PublishedRow(Section):
+    """What a published system reports of a row."""
+
+    figures: dict[str, float] = Field(default_factory=dict, description="by a name of tintype.metrics")
+    note: str = Field("", description="what must be known before the two are compared")
+
+
 class Register(Section):
     """Which row becomes the registered model."""
 
@@ -190,14 +236,76 @@ class Row(Section):
     loss: Loss
     training: Training
 
+    teacher: str | None = Field(None, description="SHA-256 of the perceptual network's weights, where one is used")
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Row:
-        if self.loss.adversarial == "wgan_gp" and self.discriminator.norm == "batch":
-            raise ValueError(
-                "discriminator.norm = 'batch' with loss.adversarial = 'wgan_gp': the gradient penalty is per photo, "
-                "batch norm mixes photos; allowed: 'none'"
-            )
+        generator, discriminator, loss = self.generator, self.discriminator, self.loss
+        classification = generator.head == "classification"
+        _refuse(
+            loss.adversarial == "wgan_gp" and discriminator.norm == "batch",
+            "discriminator.norm = 'batch' with loss.adversarial = 'wgan_gp': the gradient penalty is per photo, batch "
+            "norm mixes photos; allowed: 'none'",
+        )
+        _refuse(
+            loss.adversarial == "wgan" and discriminator.spectral_norm,
+            "discriminator.spectral_norm = true with loss.adversarial = 'wgan': weights that are normalized are "
+            "not held by clipping; allowed: false",
+        )
+        _refuse(
+            loss.class_weight > 0 and generator.name != "unet",
+            f"loss.class_weight = {loss.class_weight} with generator.name = {generator.name!r}: only 'unet' has a "
+            "class branch; allowed: 0",
+        )
+        _refuse(
+            generator.attention and generator.name != "unet",
+            f"generator.attention = true with generator.name = {generator.name!r}: only 'unet' has it; allowed: false",
+        )
+        _refuse(
+            generator.attention and generator.depth < 4,
+            f"generator.attention = true with generator.depth = {generator.depth}: it works at an eighth of the "
+            "photo's size; allowed: a depth from 4",
+        )
+        _refuse(
+            generator.name == "unet" and generator.depth < 3,
+            f"generator.depth = {generator.depth} with generator.name = 'unet': allowed: from 3",
+        )
+        _refuse(
+            generator.weights != "none" and generator.name != "resnet18_unet",
+            f"generator.weights = {generator.weights!r} with generator.name = {generator.name!r}: published weights "
+            "are those of 'resnet18_unet'; allowed: 'none'",
+        )
+        _refuse(
+            generator.weights != "none" and generator.spectral_norm,
+            f"generator.weights = {generator.weights!r} with generator.spectral_norm = true: normalized weights are "
+            "not the published ones; allowed: false",
+        )
+        _refuse(
+            classification and (generator.name, generator.space) != ("unet", "lab"),
+            f"generator.head = 'classification' with generator.name = {generator.name!r}, space = "
+            f"{generator.space!r}: allowed: 'unet' in 'lab'",
+        )
+        _refuse(
+            classification != (loss.bins_weight > 0),
+            f"loss.bins_weight = {loss.bins_weight} with generator.head = {generator.head!r}: the two belong together; "
+            "allowed: a weight over 0 with 'classification', 0 with 'regression'",
+        )
+        _refuse(
+            loss.adversarial_weight == 0 and any(phase.train == "critic" for phase in self.training.phases),
+            "loss.adversarial_weight = 0.0 with a phase that trains the critic: nothing would listen to it; allowed: a "
+            "weight over 0, or no such phase",
+        )
+        _refuse(
+            generator.spectral_norm and self.training.ema > 0,
+            f"training.ema = {self.training.ema} with generator.spectral_norm = true: the mean of normalized weights "
+            "is not normalized; allowed: 0",
+        )
         return self
+
+
+def _refuse(senseless: bool, reason: str) -> None:
+    if senseless:
+        raise ValueError(reason)
 
 
 FLOOR_NAMES = ("gray", "mean_ab")
@@ -220,6 +328,9 @@ class Lab(Section):
     training: Training
     evaluate: Evaluate
     register_: Register = Field(alias="register")
+    published: dict[str, PublishedRow] = Field(
+        description="figures that others report, by row, for the report to set ours beside; {} for none"
+    )
     rows: dict[str, Any] = Field(min_length=1)
 
     def row(self, name: str) -> Row:
@@ -259,8 +370,8 @@ def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def load_lab(params: Path) -> Lab:
-    """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
+def read_params(params: Path) -> dict[str, Any]:
+    """A ``params.yaml`` as plain values, not checked. Raises `ConfigError` if it is not a mapping."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -273,9 +384,17 @@ def load_lab(params: Path) -> Lab:
         raise ConfigError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{params}: allowed is a mapping of sections, found {type(values).__name__}")
-    lab = validated(Lab, values)
+    return values
+
+
+def load_lab(params: Path) -> Lab:
+    """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
+    lab = validated(Lab, read_params(params))
     for row in lab.rows_resolved().values():
         _check_sizes(row, lab.preprocess.image_size)
+        _check_measurable(row, lab)
+    if unknown := sorted(set(lab.published) - set(lab.rows)):
+        raise ConfigError(f"published.{unknown[0]}: no such row; allowed: {', '.join(lab.rows)}")
     return lab
 
 
@@ -289,15 +408,29 @@ def load_row(path: Path) -> Row:
 def _check_sizes(row: Row, image_size: int) -> None:
     """Refuse networks that the photos are too small for, before any work. Raises `ConfigError`."""
     depth, layers = row.generator.depth, row.discriminator.layers
-    if image_size % 2**depth:
+    if row.generator.name != "resnet18_unet" and 2**depth >= 2 * image_size:
         raise ConfigError(
             f"rows.{row.name}: generator.depth = {depth} with preprocess.image_size = {image_size}: each encoder block "
-            f"halves the size; allowed: an image_size that is a multiple of {2**depth}, or a smaller depth"
+            f"halves the size; allowed: a depth up to {image_size.bit_length() - (image_size & (image_size - 1) == 0)}"
         )
-    if image_size >> layers < 3:
+    if image_size >> layers < {"patch": 3, "dense": 2, "unet": 1}[row.discriminator.name]:
         raise ConfigError(
             f"rows.{row.name}: discriminator.layers = {layers} with preprocess.image_size = {image_size}: leaves no "
-            f"patch to judge; allowed: an image_size from {3 * 2**layers}, or fewer layers"
+            "patch to judge; allowed: a larger image_size, or fewer layers"
+        )
+
+
+def _check_measurable(row: Row, lab: Lab) -> None:
+    """Refuse a row that the lab's other sections cannot serve. Raises `ConfigError`."""
+    if row.loss.perceptual_weight and lab.features.perceptual == "none":
+        raise ConfigError(
+            f"rows.{row.name}: loss.perceptual_weight = {row.loss.perceptual_weight} with features.perceptual = "
+            "'none': the loss needs a network; allowed: 0, or features.perceptual: in_domain or imagenet"
+        )
+    if row.generator.space != "lab" and "lab_planes" in lab.evaluate.spaces:
+        raise ConfigError(
+            f"rows.{row.name}: generator.space = {row.generator.space!r} with 'lab_planes' in evaluate.spaces: those "
+            "are the planes of a generator that keeps L and predicts ab; allowed: 'lab', or evaluate.spaces: [rgb]"
         )
 
 

@@ -24,11 +24,11 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Param
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from tintype.config import Row
+from tintype.config import Row, read_params
 from tintype.git import git
 
 PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
@@ -37,7 +37,7 @@ PHOTOS = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, -1), name=None)]),
     outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), name=None)]),
 )
-REQUIRED = ("mlflow", "torch", "safetensors", "pydantic", "numpy")
+REQUIRED = ("mlflow", "torch", "torchvision", "safetensors", "pydantic", "numpy")
 
 
 class TrackedRun:
@@ -109,8 +109,6 @@ class Tracker:
 
     def _start(self, row: Row, key: str, cache: Path, digest: str) -> str:
         config = row.model_dump_json()
-        run = self.client.create_run(self.experiment, run_name=row.name)
-        run_id: str = run.info.run_id
         tags = {
             "stage": "train",
             "row": row.name,
@@ -122,10 +120,9 @@ class Tracker:
         }
         if experiment := os.environ.get("DVC_EXP_NAME"):
             tags["dvc_experiment"] = experiment
-        for name, value in tags.items():
-            self.client.set_tag(run_id, name, value)
-        for name, value in _flat(row.model_dump()).items():
-            self.client.log_param(run_id, name, value)
+        run_id: str = self.client.create_run(self.experiment, run_name=row.name, tags=tags).info.run_id
+        params = [Param(name, str(value)) for name, value in _flat(row.model_dump()).items()]
+        self.client.log_batch(run_id, params=params)
         source = CodeDatasetSource({"path": str(cache.resolve()), "made_by": "stage preprocess"})
         dataset = MetaDataset(source, name="lab-cache", digest=digest[:32])  # type: ignore[abstract]
         with mlflow.start_run(run_id=run_id):
@@ -139,14 +136,12 @@ class Tracker:
         """
         run_id = self._find(f"tags.weights_sha256 = '{weights}'")
         if run_id is None:
-            run_id = self.client.create_run(self.experiment, run_name=row).info.run_id
             again = _command(self.lab, self.home, row, self.git["git_commit"])
             tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self.git, "reproduce": again}
-            for name, value in tags.items():
-                self.client.set_tag(run_id, name, value)
+            run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
             self.client.set_terminated(run_id)
-        for name, figure in metrics.items():
-            self.client.log_metric(run_id, f"test_{name}", figure)
+        now = int(time.time() * 1000)
+        self.client.log_batch(run_id, [Metric(f"test_{name}", figure, now, 0) for name, figure in metrics.items()])
         self.client.log_artifact(run_id, str(samples), "samples")
         return run_id
 
@@ -269,13 +264,8 @@ def create_store(project: Path) -> None:
 
 def _original(lab: Path, project: Path) -> Path:
     """The checkout that `lab` names by its param ``repo``; `project` for a lab without params (a test's)."""
-    import yaml
-
     params = lab / "params.yaml"
-    if not params.exists():
-        return project
-    repo = (yaml.safe_load(params.read_text()) or {}).get("repo")
-    return (lab / repo).resolve() if repo else project
+    return (lab / read_params(params)["repo"]).resolve() if params.exists() else project
 
 
 def _git_tags(checkout: Path) -> dict[str, str]:
@@ -284,7 +274,7 @@ def _git_tags(checkout: Path) -> dict[str, str]:
     if commit is None:
         return {"git_commit": "none", "git_dirty": "unknown"}
     # What runs write (dvc.lock, metrics, reports) does not make their sources dirty.
-    written = (":(exclude,glob)**/dvc.lock", ":(exclude)metrics", ":(exclude)report")
+    written = tuple(f":(exclude,glob)**/{name}" for name in ("dvc.lock", "metrics/**", "report/**"))
     changed = git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
     return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
 

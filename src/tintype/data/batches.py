@@ -12,21 +12,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tintype.color import AB_MAX
+from tintype.color import AB_MAX, SPACES, ColorSpace, net_to_lab
 from tintype.data.cache import LabSplit, code_of
 
 AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
 
 
 class Batch(NamedTuple):
-    """Photos in network units, on the device."""
+    """Photos in network units, on the device; of Lab, as `Batches` makes them, or of another space."""
 
     lightness: Tensor
-    """(B, 1, H, W) float32, in [-1, 1]."""
+    """(B, 1, H, W) float32."""
     chroma: Tensor
-    """(B, 2, H, W) float32, in [-1, 1]."""
+    """(B, planes, H, W) float32."""
     labels: Tensor
     """(B,) int64; -1: no class."""
+
+    def in_space(self, space: ColorSpace) -> Batch:
+        """These photos of Lab in a space of `tintype.color.SPACES`."""
+        if space is SPACES["lab"]:
+            return self
+        return Batch(*space.split(net_to_lab(self.lightness, self.chroma)), self.labels)
 
 
 class Batches:

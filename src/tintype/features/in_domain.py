@@ -7,7 +7,6 @@ deep clustering does (Caron et al. 2018, arXiv:1807.05520), so that colour still
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tintype.color import lab_to_rgb, net_to_lab
 from tintype.config import Features
 from tintype.data.batches import Batch, Batches
 from tintype.data.cache import LabCache, LabSplit, decode
+from tintype.features.blocks import WIDEST, activations, small_blocks
 from tintype.features.network import FeatureNetwork
 
 WEIGHTS = "in_domain.safetensors"
@@ -34,18 +34,14 @@ CHROMA_WEIGHT = 3.0  # photos differ far more in L than in ab; without it the cl
 
 
 class InDomain(FeatureNetwork):
-    """Four blocks (conv 3x3 stride 2, BatchNorm, ReLU), global average pool, linear head.
-
-    The embedding has 64 values, no more, so that its covariance has full rank on a small test split.
-    """
+    """Four blocks, global average pool, linear head."""
 
     suffix = "_in_domain"
-    num_features = 64
+    num_features = WIDEST
 
     def __init__(self, filters: int, classes: int) -> None:
         super().__init__()
-        widths = (3, filters, 2 * filters, 4 * filters, self.num_features)
-        self.blocks = nn.ModuleList(_block(c_in, c_out) for c_in, c_out in pairwise(widths))
+        self.blocks = small_blocks(filters)
         self.head = nn.Linear(self.num_features, classes)
 
     def forward(self, rgb: Tensor) -> Tensor:
@@ -54,24 +50,15 @@ class InDomain(FeatureNetwork):
 
     def embed(self, rgb: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 64)."""
-        return self._activations(rgb)[-1].mean(dim=(2, 3))
+        return activations(self.blocks, rgb)[-1].mean(dim=(2, 3))
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """LPIPS with all channel weights 1: (B,), in [0, 8], at most 2 a block.
 
         Source: Zhang et al. 2018, arXiv:1801.03924, eq. 1 (there this is the uncalibrated "baseline").
         """
-        layers = zip(self._activations(a), self._activations(b), strict=True)
+        layers = zip(activations(self.blocks, a), activations(self.blocks, b), strict=True)
         return torch.stack([_squared_difference(x, y).mean(dim=(1, 2)) for x, y in layers]).sum(dim=0)
-
-    def _activations(self, rgb: Tensor) -> list[Tensor]:
-        x = 2 * rgb - 1
-        return [x := block(x) for block in self.blocks]
-
-
-def _block(c_in: int, c_out: int) -> nn.Sequential:
-    """(B, c_in, H, W) -> (B, c_out, H/2, W/2), halves rounded up: one pixel stays one."""
-    return nn.Sequential(nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU())
 
 
 def _squared_difference(x: Tensor, y: Tensor) -> Tensor:
@@ -81,19 +68,9 @@ def _squared_difference(x: Tensor, y: Tensor) -> Tensor:
 
 def make(config: Features, cache: LabCache, out: Path, device: torch.device) -> dict[str, Any]:
     """Train on the training split, write the weights to `out`, return what the card tells."""
-    train, validation = cache.split("train"), cache.split("validation")
-    pseudo = len(np.unique(train.labels[train.labels >= 0])) < 2
-    if pseudo:
-        train, validation = _pseudo_classed(train, validation, config.seed)
-    network = _trained(config, train, device)
+    network, about = train_classifier(config, config.seed, cache, device)
     save_file({name: value.cpu() for name, value in network.state_dict().items()}, out / WEIGHTS)
-    return {
-        "filters": config.filters,
-        "classes": len(train.classes),
-        "pseudo_classes": pseudo,
-        "train_accuracy": _accuracy(network, train, device),
-        "validation_accuracy": _accuracy(network, validation, device),
-    }
+    return about
 
 
 def load(folder: Path, card: dict[str, Any]) -> InDomain:
@@ -103,12 +80,30 @@ def load(folder: Path, card: dict[str, Any]) -> InDomain:
     return network
 
 
+def train_classifier(
+    config: Features, seed: int, cache: LabCache, device: torch.device
+) -> tuple[InDomain, dict[str, Any]]:
+    """A classifier of the training split, and what a card tells of it."""
+    train, validation = cache.split("train"), cache.split("validation")
+    pseudo = len(np.unique(train.labels[train.labels >= 0])) < 2
+    if pseudo:
+        train, validation = _pseudo_classed(train, validation, seed)
+    network = _trained(config, seed, train, device)
+    return network, {
+        "filters": config.filters,
+        "classes": len(train.classes),
+        "pseudo_classes": pseudo,
+        "train_accuracy": _accuracy(network, train, device),
+        "validation_accuracy": _accuracy(network, validation, device),
+    }
+
+
 @torch.backends.cudnn.flags(enabled=True, deterministic=True)
-def _trained(config: Features, train: LabSplit, device: torch.device) -> InDomain:
+def _trained(config: Features, seed: int, train: LabSplit, device: torch.device) -> InDomain:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        torch.default_generator.manual_seed(config.seed)
+        torch.default_generator.manual_seed(seed)
         network = InDomain(config.filters, len(train.classes)).to(device)
-    batches = Batches(train, BATCH_SIZE, device, config.seed)
+    batches = Batches(train, BATCH_SIZE, device, seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_LR)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, total_steps=config.epochs * len(batches))
     with tqdm(total=config.epochs * len(batches), desc="feature network", unit="step", disable=None) as bar:

@@ -10,12 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tintype.config import FLOOR_NAMES, ConfigError
+from tintype.config import FLOOR_NAMES, ConfigError, Lab
 
 if TYPE_CHECKING:
     from tintype.metrics.evaluation import Colorize, evaluate
 
-__all__ = ["FLOOR_NAMES", "METRICS", "Colorize", "Metric", "evaluate", "metric_names", "metric_of", "ranking_direction"]
+__all__ = [
+    "FLOOR_NAMES",
+    "METRICS",
+    "Colorize",
+    "Metric",
+    "check_names",
+    "evaluate",
+    "metric_names",
+    "metric_of",
+    "ranking_direction",
+]
 
 
 @dataclass(frozen=True)
@@ -42,34 +52,51 @@ METRICS = {
     "psnr_pooled": Metric("max", 2, "peak signal-to-noise ratio of the mean squared error of all photos, dB"),
     "ssim": Metric("max", 3, "structural similarity; hardly sees colour, do not rank by it alone"),
     "rmse": Metric("min", 4, "root mean squared error over all photos, values in [0, 1]"),
+    "l1": Metric("min", 4, "mean absolute error over all photos, values in [0, 1]"),
+    "custom_accuracy": Metric(
+        "max", 3, "share of pixels whose difference d has max|d| < 0.14 and ||d|| < 0.17", in_lab_planes=False
+    ),
     "ciede2000": Metric("min", 2, "colour difference, mean over pixels", in_lab_planes=False),
     "colorfulness": Metric(None, 1, "Hasler and Süsstrunk's, mean over photos", in_lab_planes=False),
     "colorfulness_gap": Metric("min", 1, "|mean predicted - mean true colorfulness|", in_lab_planes=False),
     "lpips": Metric("min", 4, "learned perceptual distance, mean over photos", by_network=True),
     "fid": Metric("min", 3, "Fréchet distance of the feature distributions", by_network=True),
     "kid": Metric("min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by_network=True),
+    "fid_torchvision": Metric(
+        "min", 3, "Fréchet distance by torchvision's Inception, as torcheval's", in_lab_planes=False
+    ),
 }
+FID_TORCHVISION = "fid_torchvision"
 
 SUFFIXES = ("", "_in_domain")
 LAB_PLANES = "_lab_planes"
 
 
-def metric_names(suffix: str, spaces: Iterable[str]) -> list[str]:
-    """The full names that `evaluate` returns, in order, with a feature network of `suffix`."""
+def metric_names(suffix: str, spaces: Iterable[str], torchvision: bool = False) -> list[str]:
+    """The full names that `evaluate` returns, in order.
+
+    Args:
+        suffix: the feature network's.
+        spaces: as in ``evaluate.spaces``.
+        torchvision: with `fid_torchvision`.
+    """
     rgb = {name: name + suffix * metric.by_network for name, metric in METRICS.items()}
+    if not torchvision:
+        del rgb[FID_TORCHVISION]
     planes = [full + LAB_PLANES for name, full in rgb.items() if METRICS[name].in_lab_planes]
     return [*rgb.values(), *(planes if "lab_planes" in spaces else [])]
 
 
 def metric_of(name: str) -> Metric:
     """The metric behind a full name. Raises `ConfigError` if there is none such."""
-    base = name.removesuffix(LAB_PLANES).removesuffix("_in_domain")
-    if not any(name in metric_names(suffix, ["lab_planes"]) for suffix in SUFFIXES):
+    if not any(name in metric_names(suffix, ["lab_planes"], torchvision=True) for suffix in SUFFIXES):
+        by_network = ", ".join(base for base, metric in METRICS.items() if metric.by_network)
+        in_lab_planes = ", ".join(base for base, metric in METRICS.items() if metric.in_lab_planes)
         raise ConfigError(
-            f"metric {name!r}: unknown; allowed: {', '.join(METRICS)}, the last three with _in_domain where that "
-            f"network made them, all but ciede2000, colorfulness and colorfulness_gap also with {LAB_PLANES}"
+            f"metric {name!r}: unknown; allowed: {', '.join(METRICS)}; with _in_domain, where that network made them: "
+            f"{by_network}; with {LAB_PLANES}, at the end: {in_lab_planes}"
         )
-    return METRICS[base]
+    return METRICS[name.removesuffix(LAB_PLANES).removesuffix("_in_domain")]
 
 
 def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "max"]:
@@ -78,6 +105,20 @@ def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "m
     if metric not in ranking:
         raise ConfigError(f"register.metric = {metric!r}: not measured here; allowed: {', '.join(ranking)}")
     return ranking[metric]
+
+
+def check_names(lab: Lab) -> None:
+    """Refuse metrics that a lab names but will not measure, and those that nobody does, before any work.
+
+    Raises `ConfigError`.
+    """
+    suffix = "_in_domain" if lab.features.network == "in_domain" else ""
+    ranking_direction(
+        lab.register_.metric, metric_names(suffix, lab.evaluate.spaces, torchvision=lab.features.torchvision)
+    )
+    for row in lab.published.values():
+        for name in row.figures:
+            metric_of(name)
 
 
 def __getattr__(name: str) -> Any:

@@ -26,8 +26,25 @@ class Embedded(nn.Module):
         return features
 
 
+class FrechetDistance:
+    """FID (Heusel et al. 2017, arXiv:1706.08500), in float64."""
+
+    def __init__(self, num_features: int, device: torch.device) -> None:
+        self._fid = FrechetInceptionDistance(Embedded(num_features)).to(device)
+
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
+        """Features (B, D) of the next photos."""
+        self._fid.update(predicted.double(), real=False)
+        self._fid.update(truth.double(), real=True)
+
+    def compute(self) -> float:
+        """Of all photos so far."""
+        # On the CPU: not every GPU library has the eigenvalues of a matrix that is not symmetric.
+        return float(self._fid.cpu().compute())
+
+
 class FeatureDistances:
-    """FID (Heusel et al. 2017, arXiv:1706.08500) and KID (Bińkowski et al. 2018, arXiv:1801.01401), in float64.
+    """FID, and KID (Bińkowski et al. 2018, arXiv:1801.01401), in float64.
 
     KID is the unbiased squared MMD with the kernel (x.y / D + 1)^3, as it is (often printed x 1,000): over all pairs up
     to 1,000 photos, else the mean over 100 seeded subsets of 1,000.
@@ -35,7 +52,7 @@ class FeatureDistances:
 
     def __init__(self, num_features: int, photos: int, device: torch.device) -> None:
         kept = min(photos, KID_PHOTOS)
-        self._fid = FrechetInceptionDistance(Embedded(num_features)).to(device)
+        self._frechet = FrechetDistance(num_features, device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*large memory footprint")  # not here: see KID_PHOTOS
             self._kid = KernelInceptionDistance(
@@ -49,8 +66,8 @@ class FeatureDistances:
         """Features (B, D) of the next photos."""
         chosen = self._in_kid[self._seen : self._seen + len(truth)]
         self._seen += len(truth)
+        self._frechet.update(predicted, truth)
         for features, real in ((predicted.double(), False), (truth.double(), True)):
-            self._fid.update(features, real=real)
             self._kid.update(features[chosen], real=real)
 
     def compute(self) -> dict[str, float]:
@@ -58,5 +75,4 @@ class FeatureDistances:
         with torch.random.fork_rng(devices=[]):  # torchmetrics draws its subsets from the global CPU generator
             torch.default_generator.manual_seed(0)
             kid, _ = self._kid.compute()
-        # On the CPU: not every GPU library has the eigenvalues of a matrix that is not symmetric.
-        return {"fid": float(self._fid.cpu().compute()), "kid": float(kid)}
+        return {"fid": self._frechet.compute(), "kid": float(kid)}

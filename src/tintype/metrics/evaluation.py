@@ -5,39 +5,44 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from tintype.color import lab_to_net, lab_to_rgb, net_to_lab, to_uint8
+from tintype.color import SPACES, ColorSpace, to_uint8
 from tintype.config import Evaluate
 from tintype.data.cache import LabSplit, decode
 from tintype.features.network import FeatureNetwork
-from tintype.metrics import LAB_PLANES, metric_names
+from tintype.metrics import FID_TORCHVISION, LAB_PLANES, metric_names
 from tintype.metrics.colour import ciede2000, colorfulness
-from tintype.metrics.distributions import FeatureDistances
+from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
-from tintype.metrics.pixels import psnr, squared_error, ssim
+from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
+
+if TYPE_CHECKING:
+    from tintype.features.torchvision_inception import TorchvisionInception
 
 Colorize: TypeAlias = Callable[[Tensor], Tensor]
-"""Lightness (B, 1, H, W) -> chroma (B, 2, H, W), network units."""
+"""Lightness (B, 1, H, W) -> chroma (B, planes, H, W), network units of a space of `tintype.color.SPACES`."""
 
 
-class _Space:
-    """The running figures of one space of three planes in [0, 1]: a few numbers a photo, and what FID and KID keep."""
+class _Planes:
+    """The running figures of three planes in [0, 1]: a few numbers a photo, and what FID and KID keep."""
 
     def __init__(self, features: FeatureNetwork, photos: int, device: torch.device) -> None:
         self._features = features
         self._distances = FeatureDistances(features.num_features, photos, device)
         self._squared_error: list[Tensor] = []
+        self._absolute_error: list[Tensor] = []
         self._ssim: list[Tensor] = []
         self._lpips: list[Tensor] = []
 
     def update(self, predicted: Tensor, truth: Tensor) -> None:
         """(B, 3, H, W) twice."""
         self._squared_error.append(squared_error(predicted, truth))
+        self._absolute_error.append(absolute_error(predicted, truth))
         self._ssim.append(ssim(predicted, truth))
         self._lpips.append(self._features.distance(predicted, truth))
         self._distances.update(self._features.embed(predicted), self._features.embed(truth))
@@ -50,6 +55,7 @@ class _Space:
             "psnr_pooled": float(psnr(errors.mean())),
             "ssim": _mean(self._ssim),
             "rmse": float(errors.mean().sqrt()),
+            "l1": _mean(self._absolute_error),
             **{name + self._features.suffix: value for name, value in by_network.items()},
         }
 
@@ -64,56 +70,69 @@ def evaluate(
     config: Evaluate,
     device: torch.device | str,
     grid: Path | None = None,
+    space: str = "lab",
+    torchvision: TorchvisionInception | None = None,
 ) -> dict[str, float]:
     """Every metric of `colorize` on `split`, by full name, in the order of `tintype.metrics.metric_names`.
 
-    A prediction is what a user gets: the true lightness with the predicted chroma, as 8-bit sRGB. RGB is always
-    measured. The space `lab_planes` adds what some papers took for RGB, and what flatters them: L/100, a/220 + 1/2,
-    b/220 + 1/2. Batch by batch: memory does not grow with the split, but for a few numbers a photo and KID's features
-    (see `tintype.metrics.distributions`).
+    A prediction is the photo's lightness in `space` with the predicted chroma, as 8-bit sRGB; in `rgb` it is the
+    generator's alone, and the value of `hsv` is that of the colour photo. In `lab` it is what a user gets.
+
+    RGB is always measured. The space `lab_planes` adds what some papers took for RGB, and what flatters them: L/100,
+    a/220 + 1/2, b/220 + 1/2. Batch by batch: memory does not grow with the split, but for a few numbers a photo and
+    KID's features (see `tintype.metrics.distributions`).
 
     Args:
         colorize: in eval mode, on `device`.
         features: on `device`.
         grid: where to write a PNG of the best, median and worst photos by CIEDE2000.
+        space: of `tintype.color.SPACES`, in which `colorize` works; the spaces measured are those of `config`.
+        torchvision: on `device`; adds `fid_torchvision`.
 
     Raises:
-        ValueError: of fewer than 2 photos; the distances of distributions need variances.
+        ValueError: of fewer than 2 photos; the distances of distributions need variances. Or of Lab planes where
+            `colorize` predicts others.
     """
     if len(split) < 2:
         raise ValueError(f"{len(split)} photo(s) to evaluate on: FID and KID need at least 2; take a larger test split")
-    device = torch.device(device)
-    rgb = _Space(features, len(split), device)
-    planes = _Space(features, len(split), device) if "lab_planes" in config.spaces else None
-    colour: dict[str, list[Tensor]] = defaultdict(list)
+    if "lab_planes" in config.spaces and space != "lab":
+        raise ValueError(f"lab_planes of a colorizer in {space}; allowed: of one in lab")
+    device, works_in = torch.device(device), SPACES[space]
+    rgb = _Planes(features, len(split), device)
+    planes = _Planes(features, len(split), device) if "lab_planes" in config.spaces else None
+    by_torchvision = FrechetDistance(torchvision.num_features, device) if torchvision is not None else None
+    per_photo: dict[str, list[Tensor]] = defaultdict(list)
 
     for start in tqdm(range(0, len(split), config.batch_size), desc="evaluate", unit="batch", disable=None):
-        lightness, chroma = _photos(split, slice(start, start + config.batch_size), device)
+        lightness, chroma = _photos(split, slice(start, start + config.batch_size), works_in, device)
         predicted_chroma = colorize(lightness)
-        predicted, truth = shown(lightness, predicted_chroma), shown(lightness, chroma)
+        predicted, truth = shown(lightness, predicted_chroma, works_in), shown(lightness, chroma, works_in)
         rgb.update(predicted, truth)
         if planes is not None:
             planes.update(lab_planes(lightness, predicted_chroma), lab_planes(lightness, chroma))
-        colour["difference"].append(ciede2000(predicted, truth))
-        colour["predicted"].append(colorfulness(predicted))
-        colour["true"].append(colorfulness(truth))
+        if torchvision is not None and by_torchvision is not None:
+            by_torchvision.update(torchvision(predicted), torchvision(truth))
+        per_photo["custom_accuracy"].append(custom_accuracy(predicted, truth))
+        per_photo["ciede2000"].append(ciede2000(predicted, truth))
+        per_photo["colorfulness"].append(colorfulness(predicted))
+        per_photo["true_colorfulness"].append(colorfulness(truth))
 
-    figures = rgb.compute() | {
-        "ciede2000": _mean(colour["difference"]),
-        "colorfulness": _mean(colour["predicted"]),
-        "colorfulness_gap": abs(_mean(colour["predicted"]) - _mean(colour["true"])),
-    }
+    figures = rgb.compute() | {name: _mean(values) for name, values in per_photo.items()}
+    figures["colorfulness_gap"] = abs(figures["colorfulness"] - figures["true_colorfulness"])
     if planes is not None:
         figures |= {name + LAB_PLANES: value for name, value in planes.compute().items()}
+    if by_torchvision is not None:
+        figures[FID_TORCHVISION] = by_torchvision.compute()
     if grid is not None:
-        chosen = best_median_worst(torch.cat(colour["difference"]).tolist(), config.samples)
-        write_grid(grid, [(label, _row(colorize, split, index, device)) for index, label in chosen])
-    return {name: figures[name] for name in metric_names(features.suffix, config.spaces)}
+        chosen = best_median_worst(torch.cat(per_photo["ciede2000"]).tolist(), config.samples)
+        write_grid(grid, [(label, _row(colorize, split, index, works_in, device)) for index, label in chosen])
+    names = metric_names(features.suffix, config.spaces, torchvision=torchvision is not None)
+    return {name: figures[name] for name in names}
 
 
-def shown(lightness: Tensor, chroma: Tensor) -> Tensor:
+def shown(lightness: Tensor, chroma: Tensor, space: ColorSpace = SPACES["lab"]) -> Tensor:
     """Network units -> sRGB (B, 3, H, W) in [0, 1], in steps of 1/255 as every screen and file has it."""
-    return to_uint8(lab_to_rgb(net_to_lab(lightness, chroma))) / 255
+    return to_uint8(space.to_rgb(lightness, chroma)) / 255
 
 
 def lab_planes(lightness: Tensor, chroma: Tensor) -> Tensor:
@@ -121,15 +140,17 @@ def lab_planes(lightness: Tensor, chroma: Tensor) -> Tensor:
     return torch.cat([lightness, chroma], dim=1) / 2 + 0.5
 
 
-def _photos(split: LabSplit, chosen: slice, device: torch.device) -> tuple[Tensor, Tensor]:
+def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.device) -> tuple[Tensor, Tensor]:
     """Lightness and chroma of some photos, network units."""
-    return lab_to_net(decode(split.codes[chosen]).to(device))
+    return space.split(decode(split.codes[chosen]).to(device))
 
 
-def _row(colorize: Colorize, split: LabSplit, index: int, device: torch.device) -> list[Tensor]:
+def _row(colorize: Colorize, split: LabSplit, index: int, space: ColorSpace, device: torch.device) -> list[Tensor]:
     """One photo gray, true and predicted: each (3, H, W) in [0, 1]."""
-    lightness, chroma = _photos(split, slice(index, index + 1), device)
-    return [shown(lightness, c)[0] for c in (torch.zeros_like(chroma), chroma, colorize(lightness))]
+    lightness, chroma = _photos(split, slice(index, index + 1), space, device)
+    # Luma and value are a gray photo as they are; L is not, its gray has no ab.
+    gray = shown(lightness, torch.zeros_like(chroma)) if space is SPACES["lab"] else lightness.expand(-1, 3, -1, -1)
+    return [gray[0], *(shown(lightness, c, space)[0] for c in (chroma, colorize(lightness)))]
 
 
 def _mean(per_photo: list[Tensor]) -> float:

@@ -16,6 +16,18 @@ def squared_error(predicted: Tensor, truth: Tensor) -> Tensor:
     return (predicted - truth).square().flatten(1).mean(dim=1)
 
 
+def absolute_error(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Mean over the photo, values in [0, 1]."""
+    return (predicted - truth).abs().flatten(1).mean(dim=1)
+
+
+def custom_accuracy(predicted: Tensor, truth: Tensor) -> Tensor:
+    """The share of pixels whose difference d has max|d| < 0.14 and ||d||_2 < 0.17, values in [0, 1]: system B's."""
+    difference = predicted - truth
+    near = (difference.abs().amax(dim=1) < 0.14) & (difference.square().sum(dim=1).sqrt() < 0.17)
+    return near.float().flatten(1).mean(dim=1)
+
+
 def psnr(squared_error: Tensor) -> Tensor:
     """10 log10(1 / MSE) dB of any mean squared errors of values in [0, 1], at most `PSNR_CAP`."""
     return (-10 * torch.log10(squared_error)).clamp(max=PSNR_CAP)

@@ -1,7 +1,8 @@
 """Generators and discriminators, picked by name.
 
 A generator is called with lightness (B, 1, H, W) and gives a `Prediction`; a discriminator is called with lightness
-and chroma (B, 2, H, W) and gives logits (B, 1, h, w). All in network units (see `tintype.color.lab_to_net`).
+and chroma (B, planes, H, W) and gives logits (B, 1, h, w). All in network units of a space of `tintype.color.SPACES`,
+H and W as they come.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from collections.abc import Callable
 
 from torch import nn
 
+from tintype.color import SPACES
 from tintype.config import Discriminator, Generator
-from tintype.models.blocks import init_weights
+from tintype.models.dense import DenseDiscriminator
+from tintype.models.double_conv import DoubleConvGenerator
 from tintype.models.patch import PatchGAN
+from tintype.models.prediction import Prediction
+from tintype.models.resnet import ResNet18UNet, start_from_imagenet
+from tintype.models.spectral import spectrally_normalized
 from tintype.models.storage import GeneratorCard, load_generator, save_generator, weights_hash
-from tintype.models.unet import Prediction, UNet
+from tintype.models.unet import UNet
+from tintype.models.unet_discriminator import UNetDiscriminator
 
 __all__ = [
     "DISCRIMINATORS",
@@ -25,11 +32,24 @@ __all__ = [
     "build_generator",
     "load_generator",
     "save_generator",
+    "start_from_imagenet",
     "weights_hash",
 ]
 
-GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {"unet": UNet}
-DISCRIMINATORS: dict[str, Callable[[Discriminator, int], nn.Module]] = {"patch": PatchGAN}
+GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {
+    "unet": UNet,
+    "double_conv_unet": lambda config, classes, image_size: DoubleConvGenerator(config, skips=True),
+    "autoencoder": lambda config, classes, image_size: DoubleConvGenerator(config, skips=False),
+    "resnet18_unet": lambda config, classes, image_size: ResNet18UNet(config),
+}
+"""Called with the config, the number of classes and the side of the training photos; only `UNet` has classes."""
+
+DISCRIMINATORS: dict[str, Callable[[Discriminator, int, int], nn.Module]] = {
+    "patch": lambda config, planes, image_size: PatchGAN(config, planes),
+    "dense": DenseDiscriminator,
+    "unet": lambda config, planes, image_size: UNetDiscriminator(config, planes),
+}
+"""Called with the config, the planes of lightness and chroma together, and the side of the training photos."""
 
 
 def build_generator(config: Generator, classes: int, image_size: int) -> nn.Module:
@@ -39,17 +59,18 @@ def build_generator(config: Generator, classes: int, image_size: int) -> nn.Modu
         config: which one, and how large.
         classes: 0 for no class branch.
         image_size: side of the training photos, pixels.
-
-    Raises:
-        ConfigError: `config` and `image_size` do not fit together.
     """
-    return GENERATORS[config.name](config, classes, image_size).apply(init_weights)
+    generator = GENERATORS[config.name](config, classes, image_size)
+    return spectrally_normalized(generator) if config.spectral_norm else generator
 
 
-def build_discriminator(config: Discriminator, image_size: int) -> nn.Module:
+def build_discriminator(config: Discriminator, space: str, image_size: int) -> nn.Module:
     """A discriminator with fresh weights, drawn from torch's global generator.
 
-    Raises:
-        ConfigError: `config` and `image_size` do not fit together.
+    Args:
+        config: which one, and how large.
+        space: in which it sees photos, a name of `tintype.color.SPACES`.
+        image_size: side of the training photos, pixels.
     """
-    return DISCRIMINATORS[config.name](config, image_size).apply(init_weights)
+    discriminator = DISCRIMINATORS[config.name](config, 1 + SPACES[space].planes, image_size)
+    return spectrally_normalized(discriminator) if config.spectral_norm else discriminator

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tintype.color import ColorSpace
 
 
 class DownBlock(nn.Sequential):
@@ -31,10 +34,36 @@ class UpBlock(nn.Sequential):
         super().__init__(*layers, nn.ReLU())
 
 
-def init_weights(module: nn.Module) -> None:
+def bounded(space: ColorSpace) -> nn.Module:
+    """The last activation of a generator: into the range of the space's chroma."""
+    return nn.Tanh() if space.signed else nn.Sigmoid()
+
+
+def padded(x: Tensor, stride: int) -> Tensor:
+    """Repeat the last row and column until H and W are multiples of `stride`; `x` itself where they are.
+
+    For networks that halve the size and double it again: pad before, crop the output to the photo's size after.
+    """
+    height, width = x.shape[-2:]
+    below, right = -height % stride, -width % stride
+    return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+
+
+def init_he(module: nn.Module) -> None:
+    """Draw convolutions so that leaky ReLUs keep the variance where no batch norm does (He et al., arXiv:1502.01852).
+
+    For ``network.apply(init_he)``; draws from torch's global generator.
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, a=0.2)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def init_pix2pix(module: nn.Module) -> None:
     """Draw convolutions and dense layers from N(0, 0.02), batch norm's scales from N(1, 0.02), biases 0 (pix2pix).
 
-    For ``network.apply(init_weights)``; draws from torch's global generator.
+    For ``network.apply(init_pix2pix)``; draws from torch's global generator.
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)

@@ -7,37 +7,42 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tintype.config import ConfigError, Discriminator
-from tintype.models.blocks import DownBlock
+from tintype.config import Discriminator
+from tintype.models.blocks import DownBlock, init_pix2pix
 
 
 class PatchGAN(nn.Module):
-    """(lightness (B, 1, H, W), chroma (B, 2, H, W)) -> logits (B, 1, h, w), one a patch: real or made up.
+    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, h, w), one a patch: real or made up.
 
     With 3 layers a logit sees 70x70 pixels, and 256x256 pixels make 30x30 logits.
     Source: arXiv:1611.07004, section 6.1.2.
 
-    Raises:
-        ConfigError: photos of side `image_size` are too small for so many layers.
+    Args:
+        config: width, layers and norm.
+        planes: of lightness and chroma together.
     """
 
-    def __init__(self, config: Discriminator, image_size: int) -> None:
+    def __init__(self, config: Discriminator, planes: int) -> None:
         super().__init__()
-        if (image_size >> config.layers) < 3:
-            raise ConfigError(
-                f"discriminator.layers = {config.layers} with preprocess.image_size = {image_size}: leaves no patch to "
-                f"judge; allowed: at most {(image_size // 3).bit_length() - 1} layers, or an image_size from "
-                f"{3 * 2**config.layers}"
-            )
-        norm = config.norm == "batch"
-        widths = [config.filters * min(2**i, 8) for i in range(config.layers + 1)]
-        self.blocks = nn.Sequential(
-            DownBlock(3, widths[0], norm=False),
-            *(DownBlock(*pair, norm=norm) for pair in pairwise(widths[:-1])),
-            DownBlock(*widths[-2:], stride=1, norm=norm),
-            nn.Conv2d(widths[-1], 1, 4, padding=1),
-        )
+        widths = patch_widths(config)
+        self.blocks = nn.Sequential(*patch_blocks(config, planes), nn.Conv2d(widths[-1], 1, 4, padding=1))
+        self.apply(init_pix2pix)
 
     def forward(self, lightness: Tensor, chroma: Tensor) -> Tensor:
         """Judge each patch."""
         return self.blocks(torch.cat([lightness, chroma], dim=1))
+
+
+def patch_widths(config: Discriminator) -> list[int]:
+    """The channels after each block."""
+    return [config.filters * min(2**i, 8) for i in range(config.layers + 1)]
+
+
+def patch_blocks(config: Discriminator, planes: int) -> list[DownBlock]:
+    """All blocks before the logits: ``layers`` that halve the size, and one more of stride 1."""
+    norm, widths = config.norm == "batch", patch_widths(config)
+    return [
+        DownBlock(planes, widths[0], norm=False),
+        *(DownBlock(*pair, norm=norm) for pair in pairwise(widths[:-1])),
+        DownBlock(*widths[-2:], stride=1, norm=norm),
+    ]

@@ -1,116 +1,78 @@
-"""The U-Net of pix2pix, with the class branch of the places205 table."""
+"""The U-Net of pix2pix; where asked for, with a class branch, self-attention, or colours by classification."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tintype.config import ConfigError, Generator
-from tintype.models.blocks import DownBlock, UpBlock
-
-
-class Prediction(NamedTuple):
-    """What a generator makes of lightness."""
-
-    chroma: Tensor
-    """(B, 2, H, W), ab in network units, in [-1, 1]."""
-    class_logits: Tensor | None
-    """(B, classes), or None without a class branch."""
+from tintype.color import SPACES, ColorSpace
+from tintype.color.bins import BINS
+from tintype.config import Generator
+from tintype.models.attention import SelfAttention
+from tintype.models.blocks import DownBlock, UpBlock, bounded, init_pix2pix, padded
+from tintype.models.class_branch import ClassBranch
+from tintype.models.color_bins import DecodeBins
+from tintype.models.prediction import Prediction
 
 
 class UNet(nn.Module):
-    """Lightness to chroma: (B, 1, H, W) in [-1, 1] -> `Prediction`; H and W multiples of ``2**depth``.
+    """Lightness to chroma: (B, 1, H, W) -> `Prediction`; H and W are padded to multiples of ``2**depth``.
 
     Source: arXiv:1611.07004, section 6.1. The class branch shares the first three encoder blocks, and what it sees of
-    the whole photo joins the bottleneck (the idea of Iizuka et al. 2016, doi:10.1145/2897824.2925974).
+    the whole photo joins the bottleneck (the idea of Iizuka et al. 2016, doi:10.1145/2897824.2925974). Self-attention
+    is where the decoder's grid is an eighth of the photo. The bins of colours are classified at a quarter of its size.
 
     Args:
-        config: width, depth and dropout.
+        config: width, depth, dropout, space and head.
         classes: 0 for no class branch.
         image_size: side of the training photos, pixels; other sizes work too once it is trained.
-
-    Raises:
-        ConfigError: `image_size` cannot be halved ``depth`` times.
     """
 
     def __init__(self, config: Generator, classes: int, image_size: int) -> None:
         super().__init__()
-        _check_halving(config.depth, image_size)
-        f = config.filters
-        widths = [f * min(2**i, 8) for i in range(config.depth)]
+        f, depth = config.filters, config.depth
+        widths = [f * min(2**i, 8) for i in range(depth)]
+        self.stride = 2**depth
         self.encoder = nn.ModuleList(
             DownBlock(c_in, c_out, norm=i > 0) for i, (c_in, c_out) in enumerate(pairwise([1, *widths]))
         )
-        self.class_branch = ClassBranch(widths[2], f, classes, image_size // 8, config.dropout) if classes else None
+        side = -(-image_size // self.stride) * self.stride // 8
+        self.class_branch = ClassBranch(widths[2], f, classes, side, config.dropout) if classes else None
         fused = 8 * f if classes else 0
+        classification = config.head == "classification"
         self.decoder = nn.ModuleList(
             # every block but the first also takes the skip that was put beside its input
             UpBlock(c_in + (c_in if i else fused), c_out, dropout=config.dropout if i < 3 else 0.0)
-            for i, (c_in, c_out) in enumerate(pairwise(reversed(widths)))
+            for i, (c_in, c_out) in enumerate(pairwise(reversed(widths[1:] if classification else widths)))
         )
-        self.to_chroma = nn.Sequential(nn.ConvTranspose2d(2 * f, 2, 4, 2, padding=1), nn.Tanh())
+        self.attention = SelfAttention(2 * widths[2]) if config.attention else None
+        self.to_bins = nn.Conv2d(2 * widths[1], BINS, 1) if classification else None
+        self.to_chroma = DecodeBins() if classification else _to_chroma(2 * f, SPACES[config.space])
+        self.apply(init_pix2pix)
 
     def forward(self, lightness: Tensor) -> Prediction:
         """Predict chroma, and the photo's class where there is a branch for it."""
-        x, skips = lightness, []
+        height, width = lightness.shape[-2:]
+        x, skips = padded(lightness, self.stride), []
         for down in self.encoder:
             x = down(x)
             skips.append(x)
-        class_logits = None
+        class_logits = bin_logits = None
         if self.class_branch is not None:
             fused, class_logits = self.class_branch(skips[2])
             x = torch.cat([x, fused[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
-        for up, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
-            x = torch.cat([up(x), skip], dim=1)
-        return Prediction(self.to_chroma(x), class_logits)
+        for level, up in zip(range(len(skips) - 2, -1, -1), self.decoder, strict=False):
+            x = torch.cat([up(x), skips[level]], dim=1)
+            if self.attention is not None and level == 2:
+                x = self.attention(x)
+        if self.to_bins is not None:
+            x = self.to_bins(x)
+            bin_logits = x[..., : -(-height // 4), : -(-width // 4)]
+        chroma = self.to_chroma(x)
+        return Prediction(chroma[..., :height, :width], class_logits, bin_logits)
 
 
-class ClassBranch(nn.Module):
-    """The third encoder block's output (B, c_in, H, W) -> what it tells the decoder (B, 8f), class logits (B, classes).
-
-    Three more encoder blocks (fewer where the grid is 1x1 before that), flattened. A grid of another size than in
-    training is averaged to that size first.
-
-    Args:
-        c_in: channels of the input.
-        filters: f, of the generator's first block.
-        classes: at least 1.
-        side: of the input's grid in training, H = W.
-        dropout: of the class head.
-    """
-
-    def __init__(self, c_in: int, filters: int, classes: int, side: int, dropout: float) -> None:
-        super().__init__()
-        f = filters
-        widths = [c_in] + [8 * f] * min(3, side.bit_length() - 1)
-        self.blocks = nn.Sequential(*(DownBlock(*pair) for pair in pairwise(widths)))
-        self.side = side >> (len(widths) - 1)
-        flat = widths[-1] * self.side**2
-        self.fusion = nn.Sequential(
-            nn.Linear(flat, 16 * f), nn.LeakyReLU(0.2), nn.Linear(16 * f, 8 * f), nn.LeakyReLU(0.2)
-        )
-        self.head = nn.Sequential(
-            *(nn.Linear(flat, 32 * f), nn.ReLU(), nn.Dropout(dropout)),
-            *(nn.Linear(32 * f, 16 * f), nn.ReLU(), nn.Dropout(dropout)),
-            nn.Linear(16 * f, classes),
-        )
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at the whole photo."""
-        x = F.adaptive_avg_pool2d(self.blocks(x), self.side).flatten(1)
-        return self.fusion(x), self.head(x)
-
-
-def _check_halving(depth: int, image_size: int) -> None:
-    if image_size % 2**depth == 0:
-        return
-    deepest = (image_size & -image_size).bit_length() - 1  # how often the size can be halved
-    depths = f"a generator.depth from 3 to {deepest} or " if deepest >= 3 else ""
-    raise ConfigError(
-        f"generator.depth = {depth} with preprocess.image_size = {image_size}: each of the {depth} encoder blocks "
-        f"halves the size; allowed: {depths}an image_size that is a multiple of {2**depth}"
-    )
+def _to_chroma(c_in: int, space: ColorSpace) -> nn.Sequential:
+    return nn.Sequential(nn.ConvTranspose2d(c_in, space.planes, 4, 2, padding=1), bounded(space))

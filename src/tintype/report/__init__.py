@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from tintype.config import PublishedRow
 from tintype.metrics import FLOOR_NAMES
-from tintype.report.curves import write_all_curves
+from tintype.report.comparison import comparison, critics
+from tintype.report.curves import read_curves, write_all_curves
 from tintype.report.page import write_page
 from tintype.report.table import best_row, read_metrics, write_table
 
 __all__ = ["best_row", "read_metrics", "write_report", "write_table"]
 
 
-def write_report(rows: list[str], metrics: Path, curves: Path, out: Path) -> None:
-    """Write ``table.md``, ``table.csv``, ``curves.csv`` and ``page.html`` into `out`; the floors lead the table."""
+def write_report(
+    rows: list[str], metrics: Path, curves: Path, out: Path, published: Mapping[str, PublishedRow]
+) -> None:
+    """Write ``table.md``, ``table.csv``, ``curves.csv`` and ``page.html`` into `out`; the floors lead the table.
+
+    Where others report figures of these rows, ``table.md`` goes on with ours beside theirs and the critics' success.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    write_table(read_metrics(metrics, [*FLOOR_NAMES, *rows]), out)
-    write_all_curves(rows, curves, out / "curves.csv")
+    scores, epochs = read_metrics(metrics, [*FLOOR_NAMES, *rows]), read_curves(curves, rows)
+    write_table(scores, out)
+    if published:
+        with (out / "table.md").open("a", encoding="utf-8") as table:
+            table.write(comparison(scores, epochs, published) + critics(epochs))
+    write_all_curves(epochs, out / "curves.csv")
     write_page(out / "page.html")

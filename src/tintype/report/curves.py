@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 
-def write_all_curves(rows: list[str], folder: Path, out: Path) -> None:
-    """Stack each row's curves (one CSV a row, one line an epoch) under a first column ``row``."""
-    tables = [pd.read_csv(folder / f"{row}.csv").assign(row=row) for row in rows]
-    stacked = pd.concat(tables, ignore_index=True)
+def read_curves(folder: Path, rows: list[str]) -> dict[str, pd.DataFrame]:
+    """Each row's curves, from one CSV a row: a line an epoch."""
+    return {row: pd.read_csv(folder / f"{row}.csv") for row in rows}
+
+
+def write_all_curves(curves: Mapping[str, pd.DataFrame], out: Path) -> None:
+    """Stack the rows' curves under a first column ``row``."""
+    stacked = pd.concat([table.assign(row=row) for row, table in curves.items()], ignore_index=True)
     if "val_ciede2000" not in stacked:  # no validation photos: the chart stays empty, but it opens
         stacked["val_ciede2000"] = float("nan")
     stacked[["row", *stacked.columns.drop("row")]].to_csv(out, index=False)

@@ -15,7 +15,11 @@ from tintype.config import Row
 from tintype.data.cache import LabCache
 from tintype.models.storage import replacing, unfinished
 
-EXECUTED = ("color.py", "losses.py", "data/batches.py", "data/cache.py", "models/*.py", "training/*.py")
+EXECUTED = (
+    *("color/*.py", "losses/*.py", "models/*.py", "training/*.py"),
+    *("data/batches.py", "data/cache.py", "features/__init__.py", "features/blocks.py", "features/perceptual.py"),
+    "published.py",
+)
 """The modules that training executes, seen from the package."""
 
 

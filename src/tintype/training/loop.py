@@ -16,10 +16,10 @@ from tqdm import tqdm
 from tintype.config import Phase, Row
 from tintype.data.batches import Batches
 from tintype.data.cache import LabCache
-from tintype.losses import Terms
+from tintype.losses import Criterion, Terms
 from tintype.training.checkpoints import Checkpoints, run_key, say
 from tintype.training.schedule import generator_learns, learning_rate
-from tintype.training.setup import check, make_fabric, make_players, phases_of
+from tintype.training.setup import check, make_criterion, make_fabric, make_players, phases_of
 from tintype.training.step import Players, average, train_step
 from tintype.training.validation import Validation
 
@@ -49,6 +49,7 @@ def fit(
     cache: LabCache,
     *,
     checkpoint: Path,
+    features: Path | None = None,
     on_epoch: Callable[[Record, Speed], None] = lambda record, speed: None,
     device: str = "auto",
     checkpoint_every_s: float = 10.0,
@@ -62,6 +63,7 @@ def fit(
         row: what to train, and how.
         cache: the photos.
         checkpoint: file that is rewritten at the ends of epochs. It stays: delete it once the weights are safe.
+        features: the folder of feature networks; only a row with a perceptual loss reads it.
         on_epoch: called in the process of rank 0 after each epoch that is trained now.
         device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
         checkpoint_every_s: least time between two checkpoints, seconds; 0: one an epoch.
@@ -74,6 +76,7 @@ def fit(
     photos = cache.split("train")
     check(row, len(photos), len(cache.classes), fabric.world_size)
     players = make_players(row, cache.image_size, len(cache.classes), fabric)
+    criterion = make_criterion(row, photos, features, fabric)
     plan = [(phase, epoch) for phase in phases_of(row) for epoch in range(phase.epochs)]
     batches = Batches(
         photos,
@@ -85,7 +88,7 @@ def fit(
         world=fabric.world_size,
         memory_format=torch.channels_last,
     )
-    validation = Validation(cache.split("validation"), fabric.device)
+    validation = Validation(cache.split("validation"), criterion.space, fabric.device)
     store = Checkpoints(checkpoint, run_key(row, cache), checkpoint_every_s)
     curves: list[Record] = []
 
@@ -111,7 +114,7 @@ def fit(
         if epoch == 0:
             players.start(phase)
         record: Record = {"epoch": number, "phase": phase.train, "lr": learning_rate(phase, epoch / phase.epochs)}
-        record |= _train_epoch(row, phase, epoch, players, batches, number, fabric, bar)
+        record |= _train_epoch(phase, epoch, players, criterion, batches, number, fabric, bar)
         trained = time.perf_counter()
         record |= validation.figures(players.best())
         _refuse_non_finite(record, players.generator)
@@ -126,10 +129,10 @@ def fit(
 
 
 def _train_epoch(
-    row: Row,
     phase: Phase,
     epoch: int,
     players: Players,
+    criterion: Criterion,
     batches: Batches,
     number: int,
     fabric: Fabric,
@@ -138,10 +141,10 @@ def _train_epoch(
     """Train on every batch once; the mean of each term over the steps that had it.
 
     Args:
-        row: what is trained.
-        phase: of `row`.
+        phase: of the row.
         epoch: of the phase, from 0.
         players: with optimizers for the phase.
+        criterion: the row's losses.
         batches: of all epochs.
         number: of the epoch, from 1 over all phases: which of the shuffled orders.
         fabric: of this process.
@@ -154,7 +157,8 @@ def _train_epoch(
     shown = time.monotonic()
     for step, batch in enumerate(batches.epoch(number), start=epoch * steps):
         players.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
-        means.add(train_step(players, batch, row.loss, fabric, generator_learns=generator_learns(phase, step)))
+        photos = batch.in_space(criterion.space)
+        means.add(train_step(players, photos, criterion, fabric, generator_learns=generator_learns(phase, step)))
         bar.update(batches.batch_size)
         if (
             not bar.disable and time.monotonic() - shown > 1

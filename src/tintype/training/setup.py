@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import copy
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from tintype.color import SPACES
 from tintype.config import ConfigError, Phase, Row
-from tintype.models import build_discriminator, build_generator
+from tintype.data.cache import LabSplit
+from tintype.losses import Criterion
+from tintype.losses.rebalancing import prior_of, rebalancing
+from tintype.models import build_discriminator, build_generator, start_from_imagenet
 from tintype.training.step import Players
 
 if TYPE_CHECKING:
@@ -59,8 +64,10 @@ def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Pla
     """
     torch.manual_seed(row.training.seed)
     generator = build_generator(row.generator, classes if row.loss.class_weight else 0, image_size)
+    if row.generator.weights == "imagenet" and fabric.is_global_zero:  # the others get them by broadcast
+        start_from_imagenet(generator)
     contested = any(phase.train != "generator" for phase in phases_of(row))
-    critic = build_discriminator(row.discriminator, image_size) if contested else None
+    critic = build_discriminator(row.discriminator, row.generator.space, image_size) if contested else None
     for network in filter(None, (generator, critic)):
         network.load_state_dict(fabric.broadcast(network.state_dict()))
         # measured on a CPU at 64x64 (benchmarks/training_step.py), and what tensor cores want
@@ -69,6 +76,26 @@ def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Pla
     if row.training.compile:
         generator.compile()  # not the critic: torch.compile cannot differentiate twice
     return Players(generator, critic, averaged, row.training.ema)
+
+
+def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fabric) -> Criterion:
+    """The losses of a row, with what they need, on the device.
+
+    Args:
+        row: what is trained.
+        photos: of the training split: how rare each colour is.
+        features: the folder of feature networks; a row with a perceptual loss needs it.
+        fabric: as `make_fabric` made it.
+    """
+    loss, space = row.loss, SPACES[row.generator.space]
+    teacher = None
+    if loss.perceptual_weight:
+        from tintype.features.perceptual import load_perceptual
+
+        assert features is not None, "a perceptual loss needs the folder of feature networks"
+        teacher = load_perceptual(features, fabric.device)
+    weights = rebalancing(prior_of(photos)).to(fabric.device) if loss.bins_weight else None
+    return Criterion(loss, space, teacher, weights)
 
 
 def phases_of(row: Row) -> list[Phase]:
@@ -105,8 +132,9 @@ def check(row: Row, photos: int, classes: int, processes: int) -> None:
     if photos < 2 * processes:  # batch norm needs 2
         raise ConfigError(f"the training split has {photos} photos, at least {2 * processes} are needed")
     alone = any(phase.train == "generator" for phase in phases_of(row))
-    if alone and not (loss.l1_weight or loss.l2_weight or loss.class_weight):
+    weights = (loss.l1_weight, loss.l2_weight, loss.perceptual_weight, loss.class_weight, loss.bins_weight)
+    if alone and not any(weights):
         raise ConfigError(
-            "loss.l1_weight, l2_weight and class_weight are all 0: a phase that trains the generator alone learns "
-            "nothing; allowed: at least one over 0"
+            "loss.l1_weight, l2_weight, perceptual_weight, class_weight and bins_weight are all 0: a phase that trains "
+            "the generator alone learns nothing; allowed: at least one over 0"
         )

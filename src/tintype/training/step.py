@@ -9,9 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from tintype.config import Loss, Phase
+from tintype.config import Phase
 from tintype.data.batches import Batch
-from tintype.losses import Terms, critic_terms, generator_terms, penalty_terms
+from tintype.losses import (
+    Criterion,
+    Terms,
+    clip_weights,
+    critic_success,
+    critic_terms,
+    generator_terms,
+    penalty_terms,
+)
 from tintype.models import Prediction
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ class Players:
             assert network is not None, f"no critic for a phase that trains the {phase.train}"
             # On a CPU, fused Adam takes a gradient to lie in memory as its weight does, whatever its strides say (seen
             # on torch 2.15). autograd's do; one that is changed by hand must be copied into, as `average` does.
-            return Adam(network.parameters(), lr=phase.lr, betas=phase.betas, fused=True)
+            return Adam(_decayed(network, phase.weight_decay), lr=phase.lr, betas=phase.betas, fused=True)
 
         self.generator_optimizer = adam(self.generator) if phase.train != "critic" else None
         self.critic_optimizer = adam(self.critic) if phase.train != "generator" else None
@@ -68,54 +76,68 @@ class Players:
             getattr(self, name).load_state_dict(values)
 
 
-def train_step(players: Players, batch: Batch, loss: Loss, fabric: Fabric, *, generator_learns: bool = True) -> Terms:
+def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The network's parameters in groups for an optimizer: L2 is on the convolutions' weights alone."""
+    if not weight_decay:
+        return [{"params": list(network.parameters())}]
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    kernels = {p for m in convolutions for name, p in m.named_parameters() if not name.endswith("bias")}
+    return [
+        {"params": [p for p in network.parameters() if p in kernels], "weight_decay": weight_decay},
+        {"params": [p for p in network.parameters() if p not in kernels]},
+    ]
+
+
+def train_step(
+    players: Players, batch: Batch, criterion: Criterion, fabric: Fabric, *, generator_learns: bool = True
+) -> Terms:
     """Let the critic learn if it has an optimizer, then the generator if it may; one generator forward serves both.
 
     Args:
         players: in a phase that was started.
-        batch: photos, on the networks' device.
-        loss: its section of the params.
+        batch: photos in the criterion's space, on the networks' device.
+        criterion: the row's losses.
         fabric: gives autocast and averages gradients over processes.
         generator_learns: False for a step of the critic alone.
 
     Returns:
-        Weighted terms by name, detached, on the device.
+        Weighted terms by name, and the critic's success, detached, on the device.
     """
     terms: Terms = {}
     with fabric.autocast(), torch.set_grad_enabled(generator_learns):
         fake = players.generator(batch.lightness)
     if players.critic_optimizer is not None:
-        terms |= critic_step(players, batch, fake.chroma.detach(), loss, fabric)
+        terms |= critic_step(players, batch, fake.chroma.detach(), criterion, fabric)
     if generator_learns:
-        terms |= generator_step(players, batch, fake, loss, fabric)
+        terms |= generator_step(players, batch, fake, criterion, fabric)
     return {name: term.detach() for name, term in terms.items()}
 
 
-def critic_step(players: Players, batch: Batch, fake: Tensor, loss: Loss, fabric: Fabric) -> Terms:
+def critic_step(players: Players, batch: Batch, fake: Tensor, criterion: Criterion, fabric: Fabric) -> Terms:
     """Teach the critic to tell the generator's chroma from the photos'."""
     assert players.critic is not None
     assert players.critic_optimizer is not None
     with fabric.autocast():
         real_logits = players.critic(batch.lightness, batch.chroma)
         fake_logits = players.critic(batch.lightness, fake)
+    loss = criterion.loss
     terms = critic_terms(loss, real_logits, fake_logits)
     terms |= penalty_terms(loss, players.critic, batch.lightness, batch.chroma, fake)
     descend(players.critic_optimizer, terms, fabric)
-    return terms
+    clip_weights(loss, players.critic)
+    return terms | critic_success(loss, real_logits, fake_logits)
 
 
-def generator_step(players: Players, batch: Batch, fake: Prediction, loss: Loss, fabric: Fabric) -> Terms:
+def generator_step(players: Players, batch: Batch, fake: Prediction, criterion: Criterion, fabric: Fabric) -> Terms:
     """Teach the generator to come near the photos and, while a critic learns too, to convince it."""
     assert players.generator_optimizer is not None
     judge = players.critic if players.critic_optimizer is not None else None
     fake_logits = None
-    if judge is not None and loss.adversarial_weight:
+    if judge is not None and criterion.loss.adversarial_weight:
         judge.requires_grad_(False)  # spares the half of its backward pass that is for its own weights
         with fabric.autocast():
             fake_logits = judge(batch.lightness, fake.chroma)
-    terms = generator_terms(
-        loss, fake.chroma, batch.chroma, class_logits=fake.class_logits, labels=batch.labels, fake_logits=fake_logits
-    )
+    terms = generator_terms(criterion, batch, fake, fake_logits)
     descend(players.generator_optimizer, terms, fabric)
     if judge is not None:
         judge.requires_grad_(True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tintype.color import delta_e_ciede2000, lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab
+from tintype.color import ColorSpace, delta_e_ciede2000, rgb_to_lab
 from tintype.data.cache import LabSplit, decode
 
 PHOTOS = 256
@@ -15,9 +15,10 @@ TOGETHER = 32
 
 
 class Validation:
-    """Holds the photos of a split, or `PHOTOS` of them, on the device that trains."""
+    """Holds the photos of a split, or `PHOTOS` of them, on the device that trains; the generator works in `space`."""
 
-    def __init__(self, split: LabSplit, device: torch.device) -> None:
+    def __init__(self, split: LabSplit, space: ColorSpace, device: torch.device) -> None:
+        self.space = space
         # evenly over the split, which may be sorted by class
         chosen = np.linspace(0, len(split) - 1, min(len(split), PHOTOS)).round().astype(int)
         self.codes = torch.from_numpy(split.codes[chosen]).to(device)
@@ -29,10 +30,10 @@ class Validation:
         l1, ciede2000 = [], []
         for codes in self.codes.split(TOGETHER) if len(self.codes) else ():
             lab = decode(codes)
-            lightness, true_chroma = lab_to_net(lab)
+            lightness, true_chroma = self.space.split(lab)
             chroma = generator(lightness.contiguous(memory_format=torch.channels_last)).chroma
             l1.append((chroma - true_chroma).abs().mean(dim=(1, 2, 3)))
-            shown = rgb_to_lab(lab_to_rgb(net_to_lab(lightness, chroma)))  # what a screen makes of it: clipped to sRGB
+            shown = rgb_to_lab(self.space.to_rgb(lightness, chroma))  # what a screen makes of it: clipped to sRGB
             ciede2000.append(delta_e_ciede2000(shown, lab).mean(dim=(1, 2)))
         if not l1:
             return {}

@@ -1,7 +1,4 @@
-"""What the networks are trained to make small: named dicts of weighted scalars. Their sum is the loss.
-
-A term whose weight is 0 is left out and costs nothing. Logits may come from autocast; terms are float32.
-"""
+"""What a critic is trained on, and what it tells the generator. Every term is the mean over photos and patches."""
 
 from __future__ import annotations
 
@@ -10,22 +7,27 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tintype.config import Loss
 
 Terms = dict[str, Tensor]
+"""Weighted scalars by name; their sum is the loss."""
 
 
 class Adversarial(NamedTuple):
-    """The two sides of an adversarial loss; every figure is the mean over photos and patches."""
+    """The two sides of an adversarial loss."""
 
     critic: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
     """(logits of real, logits of fake, label of real) -> (term of the real, term of the fake)."""
     generator: Callable[[Tensor], Tensor]
     """Logits of fake -> term."""
-    penalized: bool
+    boundary: float | None
+    """The logit between fake and real; None where only differences of logits mean something."""
+    penalized: bool = False
     """Whether the critic also gets the gradient penalty."""
+    clipped: bool = False
+    """Whether the critic's weights are clipped."""
 
 
 def bce_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
@@ -39,19 +41,37 @@ def bce_generator(fake_logits: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))
 
 
+def least_squares_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
+    """Half the squared distance from `real_label` and from 0 (arXiv:1611.04076, equation 9)."""
+    return (real_logits - real_label).square().mean() / 2, fake_logits.square().mean() / 2
+
+
+def least_squares_generator(fake_logits: Tensor) -> Tensor:
+    """Half the squared distance from 1 (arXiv:1611.04076, equation 9)."""
+    return (fake_logits - 1).square().mean() / 2
+
+
+def hinge_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
+    """Logits within the margin of 1 cost, others do not (arXiv:1705.02894; arXiv:1805.08318, equation 4)."""
+    return F.relu(1 - real_logits).mean(), F.relu(1 + fake_logits).mean()
+
+
 def wasserstein_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
     """E[D(fake)] - E[D(real)] (arXiv:1701.07875); there is no label."""
     return -real_logits.mean(), fake_logits.mean()
 
 
-def wasserstein_generator(fake_logits: Tensor) -> Tensor:
-    """-E[D(fake)] (arXiv:1701.07875)."""
+def minus_mean(fake_logits: Tensor) -> Tensor:
+    """-E[D(fake)]: the generator's side of Wasserstein (arXiv:1701.07875) and hinge (arXiv:1805.08318, equation 4)."""
     return -fake_logits.mean()
 
 
 ADVERSARIAL: dict[str, Adversarial] = {
-    "bce": Adversarial(bce_critic, bce_generator, penalized=False),
-    "wgan_gp": Adversarial(wasserstein_critic, wasserstein_generator, penalized=True),
+    "bce": Adversarial(bce_critic, bce_generator, boundary=0.0),
+    "lsgan": Adversarial(least_squares_critic, least_squares_generator, boundary=0.5),
+    "hinge": Adversarial(hinge_critic, minus_mean, boundary=0.0),
+    "wgan": Adversarial(wasserstein_critic, minus_mean, boundary=None, clipped=True),
+    "wgan_gp": Adversarial(wasserstein_critic, minus_mean, boundary=None, penalized=True),
 }
 
 
@@ -66,6 +86,30 @@ def critic_terms(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
     adversarial = ADVERSARIAL[loss.adversarial]
     real, fake = adversarial.critic(real_logits.float(), fake_logits.float(), loss.real_label)
     return {"critic_real": real, "critic_fake": fake}
+
+
+@torch.no_grad()
+def critic_success(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    """``critic_real_success`` and ``critic_fake_success``: the shares of logits on the right side, in [0, 1].
+
+    Figures to look at, no part of the loss. {} where logits have no boundary.
+    """
+    boundary = ADVERSARIAL[loss.adversarial].boundary
+    if boundary is None:
+        return {}
+    return {
+        "critic_real_success": (real_logits > boundary).float().mean(),
+        "critic_fake_success": (fake_logits < boundary).float().mean(),
+    }
+
+
+@torch.no_grad()
+def clip_weights(loss: Loss, critic: nn.Module) -> None:
+    """Where the adversarial loss asks for it, keep every weight in [-clip, clip] (arXiv:1701.07875, algorithm 1)."""
+    if ADVERSARIAL[loss.adversarial].clipped:
+        weights: list[Tensor] = list(critic.parameters())
+        torch._foreach_clamp_min_(weights, -loss.clip)
+        torch._foreach_clamp_max_(weights, loss.clip)
 
 
 def penalty_terms(
@@ -100,37 +144,3 @@ def gradient_penalty(
     between = torch.lerp(real, fake.detach().to(real.dtype), share).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(lightness, between).sum(), between, create_graph=True)
     return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
-
-
-def generator_terms(
-    loss: Loss,
-    chroma: Tensor,
-    true_chroma: Tensor,
-    *,
-    class_logits: Tensor | None = None,
-    labels: Tensor | None = None,
-    fake_logits: Tensor | None = None,
-) -> Terms:
-    """``adversarial``, ``l1``, ``l2`` and ``class``, as far as they have a weight and what they need.
-
-    Args:
-        loss: its section of the params.
-        chroma: (B, 2, H, W), the generator's, network units.
-        true_chroma: (B, 2, H, W), network units.
-        class_logits: (B, classes), or None without a class branch.
-        labels: (B,) int64, -1 where a photo has none: it is left out of the mean.
-        fake_logits: (B, 1, h, w), the critic's of `chroma`, or None while no critic takes part.
-    """
-    chroma = chroma.float()
-    terms: Terms = {}
-    if loss.adversarial_weight and fake_logits is not None:
-        terms["adversarial"] = loss.adversarial_weight * ADVERSARIAL[loss.adversarial].generator(fake_logits.float())
-    if loss.l1_weight:
-        terms["l1"] = loss.l1_weight * F.l1_loss(chroma, true_chroma)
-    if loss.l2_weight:
-        terms["l2"] = loss.l2_weight * F.mse_loss(chroma, true_chroma)
-    if loss.class_weight and class_logits is not None and labels is not None:
-        entropy = F.cross_entropy(class_logits.float(), labels, ignore_index=-1, reduction="sum")
-        # not reduction="mean": of a batch without a single label that is 0/0
-        terms["class"] = loss.class_weight * entropy / (labels >= 0).sum().clamp(min=1)
-    return terms

@@ -1,0 +1,125 @@
+"""The ab plane in bins, so that colour can be classified: encoding and decoding.
+
+Source: Zhang, Isola, Efros 2016, "Colorful Image Colorization", arXiv:1603.08511, section 2.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tintype.color.lab import rgb_to_lab
+
+GRID = 10.0
+"""Lab units from bin to bin."""
+BINS = 309
+"""Q. The paper's authors ship a file of 313 and no recipe for it; these are 309 by the one in `bin_centers`."""
+NEIGHBOURS = 5
+SIGMA = 5.0
+"""Lab units."""
+TEMPERATURE = 0.38
+
+REACH = 12
+"""Cells of the tables on each side of 0: to |a|, |b| = 120, more than sRGB has."""
+CANDIDATES = 12
+"""Bins nearest to a cell's middle, among which are the five nearest to any of its points."""
+
+
+@cache
+@torch.inference_mode(False)  # of tensors that outlive the caller's mode
+def bin_centers() -> Tensor:
+    """(Q, 2) float32, a and b in Lab units: the corners of all cells of the grid that sRGB's gamut touches.
+
+    So a colour in the gamut has all four corners of its cell among the bins. On the CPU; do not write to it.
+    """
+    # The faces of the RGB cube touch the same 268 cells as all its 16,777,216 colours do.
+    value = torch.arange(256) / 255
+    first, second = torch.meshgrid(value, value, indexing="ij")
+    touched = torch.zeros(2 * REACH, 2 * REACH, dtype=torch.bool)
+    for end in (0.0, 1.0):
+        third = torch.full_like(first, end)
+        for face in ((third, first, second), (first, third, second), (first, second, third)):
+            touched.view(-1)[_cell(rgb_to_lab(torch.stack(face))[1:].flatten(1).T)] = True
+    corners = torch.zeros(2 * REACH + 1, 2 * REACH + 1, dtype=torch.bool)
+    for a in (slice(None, -1), slice(1, None)):
+        for b in (slice(None, -1), slice(1, None)):
+            corners[a, b] |= touched
+    return GRID * (corners.nonzero() - REACH).float()
+
+
+def soft_encode(ab: Tensor) -> Tensor:
+    """Each pixel's colour as a distribution over its five nearest bins, by a Gaussian of its distance from each.
+
+    Args:
+        ab: (B, 2, h, w), Lab units.
+
+    Returns:
+        (B, Q, h, w) float32, sums to 1 over the bins; no gradient. In memory channels come last.
+    """
+    with torch.no_grad():
+        tables = _tables(ab.device)
+        pixels = ab.float().permute(0, 2, 3, 1).reshape(-1, 2)
+        candidates = tables.candidates[_cell(pixels)]
+        squared = (tables.centers[candidates] - pixels[:, None]).square().sum(dim=2)
+        nearest, which = squared.topk(NEIGHBOURS, largest=False)
+        shares = torch.softmax(-nearest / (2 * SIGMA**2), dim=1)
+        encoded = shares.new_zeros(len(pixels), BINS).scatter_(1, candidates.gather(1, which), shares)
+        batch, _, height, width = ab.shape
+        return encoded.view(batch, height, width, BINS).permute(0, 3, 1, 2)
+
+
+def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """The distribution sharpened, then its mean: one colour a pixel; differentiable.
+
+    Args:
+        logits: (B, Q, h, w), of any floating type.
+        temperature: 1 is the mean, dull; towards 0 it is the mode, blotchy.
+
+    Returns:
+        (B, 2, h, w) float32, ab in Lab units.
+
+    Source: equation 5.
+    """
+    with torch.autocast(logits.device.type, enabled=False):  # bfloat16 would round ab by up to 1/4
+        shares = torch.softmax(logits.float() / temperature, dim=1)
+        return (_centers(logits.device).T @ shares.flatten(2)).unflatten(2, logits.shape[2:])
+
+
+def nearest_bin(ab: Tensor) -> Tensor:
+    """(N, 2), Lab units -> (N,), which bin is nearest to each colour of sRGB's gamut."""
+    return _tables(ab.device).nearest[_cell(ab + GRID / 2)]
+
+
+class _Tables(NamedTuple):
+    """What is looked up, on a device. The first axis of the two tables of bins is `_cell`'s."""
+
+    centers: Tensor
+    """(Q, 2) float32."""
+    candidates: Tensor
+    """(cells, 12): the bins nearest to the cell's middle."""
+    nearest: Tensor
+    """(cells,): the bin nearest to the cell's corner of least a and b."""
+
+
+@cache
+@torch.inference_mode(False)
+def _tables(device: torch.device) -> _Tables:
+    centers, side = bin_centers(), torch.arange(-REACH, REACH)
+    corners = GRID * torch.cartesian_prod(side, side).float()
+    candidates = torch.cdist(corners + GRID / 2, centers).topk(CANDIDATES, largest=False).indices
+    nearest = torch.cdist(corners, centers).argmin(dim=1)
+    return _Tables(centers.to(device), candidates.to(device), nearest.to(device))
+
+
+@torch.compiler.assume_constant_result  # torch.compile does not see through caches
+def _centers(device: torch.device) -> Tensor:
+    return _tables(device).centers
+
+
+def _cell(ab: Tensor) -> Tensor:
+    """In which cell colours lie: (N, 2) Lab units -> (N,); those beyond the tables in one at their edge."""
+    row, column = (ab / GRID).floor().long().add(REACH).clamp(0, 2 * REACH - 1).unbind(dim=1)
+    return 2 * REACH * row + column

@@ -1,0 +1,57 @@
+"""Photos out of a tar file, read from front to back: nothing else of it is written."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tintype.config import ConfigError
+
+
+def names_in(archive: Path) -> list[str]:
+    """The files in it, in its order; a leading ``./`` is dropped."""
+    with closing(_files(archive, f"list {archive.name}")) as files:
+        return [name for name, _, _ in files]
+
+
+def extract(archive: Path, wanted: Mapping[str, str], out: Path) -> None:
+    """Write the members that are keys of `wanted` as files of their values, posix paths below `out`.
+
+    Only contents are taken from the archive: no path, link, mode or owner that it names can lead out of `out`.
+
+    Raises:
+        ConfigError: if the archive lacks one.
+    """
+    missing = dict(wanted)
+    with closing(_files(archive, f"extract {archive.name}")) as files:
+        for name, tar, member in files:
+            target = missing.pop(name, None)
+            content = None if target is None else tar.extractfile(member)
+            if target is not None and content is not None:
+                (out / target).parent.mkdir(parents=True, exist_ok=True)
+                with content, (out / target).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+            if not missing:
+                break
+    if missing:
+        raise ConfigError(f"{archive}: lacks {len(missing)} of {len(wanted)} photos, as {next(iter(missing))!r}")
+
+
+def _files(archive: Path, shown: str) -> Generator[tuple[str, tarfile.TarFile, tarfile.TarInfo], None, None]:
+    """The regular files in it. A progress bar counts the bytes of the archive."""
+    with (
+        archive.open("rb") as raw,
+        tarfile.open(fileobj=raw) as tar,
+        tqdm(desc=shown, total=archive.stat().st_size, unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        while (member := tar.next()) is not None:
+            # tarfile would remember every one: gigabytes for two million photos.
+            tar.members.clear()  # type: ignore[attr-defined]
+            if member.isreg():
+                yield member.name.removeprefix("./"), tar, member
+            bar.update(raw.tell() - bar.n)

@@ -1,0 +1,173 @@
+"""Photos that the user has: any tree of them, with sub-folders or a CSV for the classes."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TextIO
+
+from tqdm import tqdm
+
+from tintype.config import ConfigError, Data
+from tintype.data.reading import SUFFIXES
+from tintype.data.sources.drawing import Listed, drawn
+
+log = logging.getLogger(__name__)
+
+Reader = Callable[[str, Path], list[Listed]]
+"""Of a CSV by its name and the folder that it lies in."""
+
+
+def folder(config: Data, root: Path, photos: Path) -> list[Listed]:
+    """Any tree of photos; ``config.labels``, where there is one, says which are taken, and their classes."""
+    return copied(listed_in(root / config.origin, config.labels, shown=config.origin), config, root, photos)
+
+
+def count_photos(origin: Path, labels: str | None) -> tuple[int, int]:
+    """How many photos, and of how many classes, the source `folder` would find. Raises `ConfigError`."""
+    listed = listed_in(origin, labels, shown=str(origin))
+    return len(listed), len({photo.label for photo in listed} - {""})
+
+
+def is_own_copy(config: Data, root: Path) -> bool:
+    """Whether ``config.origin`` is a folder of photos that the user has, or the module that downloads them.
+
+    Raises:
+        ConfigError: if it is neither, or the module with a ``config.labels``.
+    """
+    origin = root / config.origin
+    if origin.is_dir():
+        return True
+    if origin.suffix != ".py" or not origin.is_file():
+        raise ConfigError(
+            f"data.origin = {config.origin!r}: no such folder; allowed: a folder of photos that you have, or, to "
+            f"download them, the module that does so (src/tintype/data/sources/{config.source}.py of the checkout)"
+        )
+    if config.labels is not None:
+        raise ConfigError(
+            f"data.labels = {config.labels!r}: for a folder of your own; where {config.source} is downloaded, null"
+        )
+    return False
+
+
+def listed_in(origin: Path, labels: str | None, shown: str, page: str = "", read: Reader | None = None) -> list[Listed]:
+    """The photos of a folder.
+
+    Args:
+        origin: the folder.
+        labels: a CSV below it that lists them; None: its sub-folders are the classes.
+        shown: what the user calls the folder.
+        page: where the user gets such photos by hand, where there is such a page.
+        read: what reads the CSV, if not columns of the names path and class.
+    Raises:
+        ConfigError: where there are none.
+    """
+    where = f"data.origin = {shown!r}"
+    by_hand = f"; see {page} for the photos and their licence, and put them into {origin.resolve()}" if page else ""
+    if not origin.is_dir():
+        raise ConfigError(f"{where}: no such folder{by_hand}")
+    listed = photos_below(origin) if labels is None else (read or _labelled)(labels, origin)
+    if not listed:
+        suffixes = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        raise ConfigError(f"{where}: no photos in it ({suffixes}){by_hand}")
+    return listed
+
+
+def photos_below(origin: Path) -> list[Listed]:
+    """Every file with a photo's suffix below `origin`, hidden ones left out; its class is the first sub-folder."""
+    listed, ignored, seen = [], 0, set()
+    for folder_, below, files in os.walk(origin, followlinks=True, onerror=_reraise):
+        status = Path(folder_).stat()
+        if (status.st_dev, status.st_ino) in seen:  # links may lead back up, or here twice
+            below.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(name for name in files if not name.startswith(".")):
+            file = Path(folder_, name)
+            path = file.relative_to(origin)
+            if path.suffix.lower() in SUFFIXES and file.is_file() and _is_utf8(path):
+                listed.append(Listed(path.as_posix(), path.parts[0] if len(path.parts) > 1 else ""))
+            else:
+                ignored += 1
+    if ignored:
+        log.warning("%s: files left out, as their names are not those of photos: %d", origin, ignored)
+    return listed
+
+
+def copied(listed: list[Listed], config: Data, root: Path, photos: Path) -> list[Listed]:
+    """Draw from `listed`, which lie below ``config.origin``, and copy what is drawn into `photos`."""
+    origin = root / config.origin
+    if photos.resolve().is_relative_to(origin.resolve()):
+        raise ConfigError(
+            f"data.origin = {config.origin!r}: holds this lab itself; allowed is a folder of photos alone"
+        )
+    kept = drawn(listed, config)
+    for photo in tqdm(kept, desc="download", unit="photo", disable=None):
+        (photos / photo.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin / photo.path, photos / photo.path)
+    return kept
+
+
+def checked(rows: Iterable[tuple[str | None, str | None]], origin: Path, labels: str) -> list[Listed]:
+    """The (path, class) pairs of the CSV `labels`, where a short row lacks some, as photos below `origin`.
+
+    Raises:
+        ConfigError: for a path that leads elsewhere, to no file, or comes twice.
+    """
+    where = f"data.labels = {labels!r}"
+    listed: dict[str, str] = {}
+    for name, label in rows:
+        path = PurePosixPath(name or "")
+        if path.is_absolute() or ".." in path.parts:
+            raise ConfigError(f"{where}: {name!r} is not below data.origin")
+        if not (origin / path).is_file():
+            raise ConfigError(f"{where}: {name!r}: no such file below data.origin")
+        if str(path) in listed:
+            raise ConfigError(f"{where}: {name!r} is listed twice")
+        listed[str(path)] = label or ""
+    return [Listed(path, label) for path, label in listed.items()]
+
+
+@contextmanager
+def opened(labels: str, origin: Path) -> Iterator[TextIO]:
+    """The CSV `labels`, which lies below `origin`, to be read. What is wrong with it is raised as `ConfigError`."""
+    where = f"data.labels = {labels!r}"
+    try:
+        with (origin / labels).open(newline="", encoding="utf-8-sig") as file:
+            yield file
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror}; looked for {origin / labels}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{where}: not a CSV in UTF-8: {error}") from None
+
+
+def _labelled(labels: str, origin: Path) -> list[Listed]:
+    """The photos of a CSV with the columns path and class, all below `origin`, as the CSV is."""
+    with opened(labels, origin) as file:
+        table = csv.DictReader(file)
+        columns = table.fieldnames or []
+        rows = list(table)
+    if missing := sorted({"path", "class"} - set(columns)):
+        raise ConfigError(
+            f"data.labels = {labels!r}: no column {missing[0]!r}; needed are path,class, found {','.join(columns)}"
+        )
+    return checked(((row["path"], row["class"]) for row in rows), origin, labels)
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether a CSV can hold the path: on Linux a name may be any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reraise(error: OSError) -> None:
+    raise error

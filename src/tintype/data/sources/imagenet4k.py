@@ -1,0 +1,37 @@
+"""Some synsets of ImageNet (Russakovsky et al., 2015), which the user gets by hand."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from tintype.config import ConfigError, Data
+from tintype.data.sources.drawing import Listed
+from tintype.data.sources.folder import copied, listed_in
+
+log = logging.getLogger(__name__)
+
+PAGE = "https://image-net.org/download.php"
+SYNSET = re.compile(r"n\d{8}")  # an offset in WordNet 3.0
+
+
+def imagenet4k(config: Data, root: Path, photos: Path) -> list[Listed]:
+    """``config.origin`` is ImageNet's folder train: n01440764/n01440764_10026.JPEG; a synset is a class.
+
+    ``config.classes`` draws synsets, ``config.limit`` their photos.
+    """
+    where = f"data.origin = {config.origin!r}"
+    if config.labels is not None:
+        raise ConfigError(f"data.labels = {config.labels!r}: the folders of ImageNet are the classes; allowed is null")
+    listed = listed_in(root / config.origin, None, shown=config.origin, page=PAGE)
+    in_synsets = [photo for photo in listed if SYNSET.fullmatch(photo.label)]
+    if not in_synsets:
+        found = sorted({photo.path.split("/")[0] for photo in listed})
+        raise ConfigError(
+            f"{where}: no folders of synsets (n01440764 and so on) in it, but {', '.join(found[:3])}"
+            f"{' and so on' if len(found) > 3 else ''}; allowed is ImageNet's folder train (ILSVRC/Data/CLS-LOC/train)"
+        )
+    if len(in_synsets) < len(listed):
+        log.warning("%s: photos left out, as they are in no synset's folder: %d", where, len(listed) - len(in_synsets))
+    return copied(in_synsets, config, root, photos)

@@ -1,0 +1,17 @@
+"""Landscapes: any folder of them; a public one is got by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tintype.config import Data
+from tintype.data.sources.drawing import Listed
+from tintype.data.sources.folder import copied, listed_in
+
+PAGE = "https://www.kaggle.com/datasets/arnaud58/landscape-pictures"
+
+
+def landscape(config: Data, root: Path, photos: Path) -> list[Listed]:
+    """As `folder`, which it is but for its word on where to get photos."""
+    listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=PAGE)
+    return copied(listed, config, root, photos)

@@ -1,0 +1,71 @@
+"""Places205: photos of 205 kinds of scene (Zhou et al., 2014), which the user gets by hand."""
+
+from __future__ import annotations
+
+import csv
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from tintype.config import ConfigError, Data
+from tintype.data.sources.drawing import Listed
+from tintype.data.sources.folder import checked, copied, listed_in, opened
+
+PAGE = "https://www.kaggle.com/datasets/mittalshubham/images256"  # the 10 %; all: http://places.csail.mit.edu
+
+PATHS = ("path", "file_name", "filename", "image")
+CLASSES = ("class", "label")
+
+
+def places205(config: Data, root: Path, photos: Path) -> list[Listed]:
+    """``config.origin`` is the folder of the public 10 % subset, or of all of them.
+
+    Classes are those of ``config.labels``, or else the folders: a/abbey, a/apartment_building/outdoor.
+    """
+    return in_scenes(config, root, photos, PAGE)
+
+
+def in_scenes(config: Data, root: Path, photos: Path, page: str) -> list[Listed]:
+    """Photos in the folders of Places, or in a CSV; `page` is where they come from."""
+    listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=page, read=_labelled)
+    if config.labels is None:
+        listed = [Listed(photo.path, scene_of(photo.path)) for photo in listed]
+    return copied(listed, config, root, photos)
+
+
+def scene_of(path: str) -> str:
+    """The class of a photo by its path: the folders below the one with the class's first letter for a name.
+
+    >>> scene_of("images256/a/apartment_building/outdoor/gsun_1.jpg")
+    'apartment_building/outdoor'
+    """
+    parts = PurePosixPath(path).parts[:-1]
+    letters = [i for i, part in enumerate(parts) if len(part) == 1]
+    return "/".join(parts[letters[-1] + 1 :] if letters else parts)
+
+
+def _labelled(labels: str, origin: Path) -> list[Listed]:
+    """The photos of a CSV: path and class, which may be a number.
+
+    Its first line may name the two columns, among others (the subset's own says file_name,class); without such a line
+    they are the first two, and may be separated by a space (as in MIT's lists).
+    """
+    with opened(labels, origin) as file:
+        first = file.readline()
+        rows = csv.reader(chain([first], file), delimiter="," if "," in first else " ")
+        header = next(rows, [])
+        path, label = (
+            next((header.index(name) for name in names if name in header), None) for names in (PATHS, CLASSES)
+        )
+        table = list(rows)
+    if path is None and label is None:
+        path, label, table = 0, 1, [header, *table]
+    if path is None or label is None:
+        raise ConfigError(
+            f"data.labels = {labels!r}: no column for the {'path' if path is None else 'class'}; needed are one of "
+            f"{', '.join(PATHS)} and one of {', '.join(CLASSES)}, or no header; found {','.join(header)}"
+        )
+    return checked((_pair(row, path, label) for row in table if row), origin, labels)
+
+
+def _pair(row: list[str], path: int, label: int) -> tuple[str | None, str | None]:
+    return row[path] if path < len(row) else None, row[label] if label < len(row) else None

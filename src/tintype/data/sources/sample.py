@@ -1,0 +1,23 @@
+"""The procedural sample: scenes that a module of this package draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tintype.config import ConfigError, Data
+from tintype.data.sources.drawing import Listed, drawn
+from tintype.data.sources.folder import photos_below
+
+
+def sample(config: Data, root: Path, photos: Path) -> list[Listed]:
+    """The procedural sample; ``config.origin`` is the module that draws it."""
+    from tintype.data.sample import draw_sample
+
+    if config.labels is not None:
+        raise ConfigError(f"data.labels = {config.labels!r}: the sample has its own classes; allowed is null")
+    draw_sample(photos, config.seed)
+    painted = photos_below(photos)
+    kept = drawn(painted, config)
+    for photo in set(painted) - set(kept):
+        (photos / photo.path).unlink()
+    return kept

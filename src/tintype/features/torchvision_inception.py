@@ -1,0 +1,54 @@
+"""torchvision's InceptionV3 with its ImageNet weights, as torcheval takes FID; pytorch-fid's has other weights.
+
+Source: https://github.com/pytorch/torcheval, torcheval/metrics/image/fid.py, `FIDInceptionV3`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tintype.published import PUBLISHED, fetch_weights
+
+WEIGHTS = "inception_torchvision.safetensors"
+UNUSED = ("AuxLogits.", "fc.")
+SIDE = 299  # pixels
+
+
+class TorchvisionInception(nn.Module):
+    """Photos (B, 3, H, W) in [0, 1], any size -> (B, 2048), the last pooling's values."""
+
+    num_features = 2048
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import inception_v3
+
+        # transform_input, as torchvision sets it for these weights: it takes the photos for ones that were normalized
+        # by ImageNet's mean and deviation. torcheval does not normalize them, and so neither do we.
+        self.model = inception_v3(transform_input=True, aux_logits=False, init_weights=False)
+        self.model.fc = nn.Identity()
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Scaled to 299x299 without antialiasing."""
+        return self.model(F.interpolate(rgb, (SIDE, SIDE), mode="bilinear", align_corners=False))
+
+
+def make(out: Path) -> None:
+    """Fetch the published weights and write them to `out`. Raises `ConfigError`."""
+    weights = fetch_weights(PUBLISHED["inception_torchvision"], "features.torchvision")
+    save_file({name: value for name, value in weights.items() if not name.startswith(UNUSED)}, out / WEIGHTS)
+
+
+def load(folder: Path) -> TorchvisionInception | None:
+    """The network that `make` wrote; None if `folder` does not have it."""
+    if not (folder / WEIGHTS).exists():
+        return None
+    with torch.random.fork_rng(devices=[]):  # the constructor draws random weights first
+        network = TorchvisionInception()
+    network.model.load_state_dict(load_file(folder / WEIGHTS))
+    return network

@@ -1,0 +1,29 @@
+"""What the networks are trained to make small: named dicts of weighted scalars. Their sum is the loss.
+
+A term whose weight is 0 is left out and costs nothing. Logits may come from autocast; terms are float32.
+"""
+
+from tintype.losses.adversarial import (
+    ADVERSARIAL,
+    Terms,
+    clip_weights,
+    critic_success,
+    critic_terms,
+    gradient_penalty,
+    penalty_terms,
+)
+from tintype.losses.reconstruction import Criterion, bin_entropy, class_entropy, generator_terms
+
+__all__ = [
+    "ADVERSARIAL",
+    "Criterion",
+    "Terms",
+    "bin_entropy",
+    "class_entropy",
+    "clip_weights",
+    "critic_success",
+    "critic_terms",
+    "generator_terms",
+    "gradient_penalty",
+    "penalty_terms",
+]

@@ -1,0 +1,98 @@
+"""What draws a generator towards the photos: its error in the planes, in a network's features, in class and in bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tintype.color import AB_MAX, ColorSpace
+from tintype.color.bins import soft_encode
+from tintype.config import Loss
+from tintype.data.batches import Batch
+from tintype.losses.adversarial import ADVERSARIAL, Terms
+from tintype.models import Prediction
+
+if TYPE_CHECKING:
+    from tintype.features.perceptual import PerceptualNetwork
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A row's losses, with all they need besides what the networks put out."""
+
+    loss: Loss
+    space: ColorSpace
+    """In which the generator works."""
+    teacher: PerceptualNetwork | None = None
+    """Of the perceptual loss, where it has a weight."""
+    bin_weights: Tensor | None = None
+    """(Q,), of the bins of ab, where the generator classifies."""
+
+
+def generator_terms(
+    criterion: Criterion, batch: Batch, prediction: Prediction, fake_logits: Tensor | None = None
+) -> Terms:
+    """``adversarial``, ``l1``, ``l2``, ``perceptual``, ``class`` and ``bins``, as far as they have a weight.
+
+    Args:
+        criterion: the row's losses.
+        batch: in the criterion's space.
+        prediction: the generator's, of the batch's lightness.
+        fake_logits: (B, 1, h, w), the critic's of the prediction, or None while no critic takes part.
+    """
+    loss, chroma = criterion.loss, prediction.chroma.float()
+    to_rgb = partial(criterion.space.to_rgb, batch.lightness)
+    terms: Terms = {}
+    if loss.adversarial_weight and fake_logits is not None:
+        terms["adversarial"] = loss.adversarial_weight * ADVERSARIAL[loss.adversarial].generator(fake_logits.float())
+    rgb = None
+    if loss.perceptual_weight or (loss.space == "rgb" and (loss.l1_weight or loss.l2_weight)):
+        rgb = to_rgb(chroma), to_rgb(batch.chroma)
+    compared = rgb if rgb is not None and loss.space == "rgb" else (chroma, batch.chroma)
+    if loss.l1_weight:
+        terms["l1"] = loss.l1_weight * F.l1_loss(*compared)
+    if loss.l2_weight:
+        terms["l2"] = loss.l2_weight * F.mse_loss(*compared)
+    if loss.perceptual_weight:
+        assert criterion.teacher is not None
+        assert rgb is not None
+        terms["perceptual"] = loss.perceptual_weight * criterion.teacher.perceptual_loss(*rgb)
+    if loss.class_weight and prediction.class_logits is not None:
+        terms["class"] = loss.class_weight * class_entropy(prediction.class_logits, batch.labels)
+    if loss.bins_weight:
+        assert prediction.bin_logits is not None
+        assert criterion.bin_weights is not None
+        terms["bins"] = loss.bins_weight * bin_entropy(prediction.bin_logits, batch.chroma, criterion.bin_weights)
+    return terms
+
+
+def class_entropy(class_logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, mean over the photos that have a class.
+
+    Args:
+        class_logits: (B, classes).
+        labels: (B,) int64, -1 where a photo has none.
+    """
+    entropy = F.cross_entropy(class_logits.float(), labels, ignore_index=-1, reduction="sum")
+    # not reduction="mean": of a batch without a single label that is 0/0
+    return entropy / (labels >= 0).sum().clamp(min=1)
+
+
+def bin_entropy(bin_logits: Tensor, true_chroma: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy with softly encoded ab, each pixel weighted by how rare its colour is; mean over pixels.
+
+    Source: arXiv:1603.08511, equations 2 and 3.
+
+    Args:
+        bin_logits: (B, Q, h, w).
+        true_chroma: (B, 2, H, W), ab in network units, H and W about 4 times h and w; averaged to that grid.
+        weights: (Q,).
+    """
+    true = soft_encode(AB_MAX * F.avg_pool2d(true_chroma, 4, ceil_mode=True))
+    entropy = -(true * torch.log_softmax(bin_logits.float(), dim=1)).sum(dim=1)
+    return (weights[true.argmax(dim=1)] * entropy).mean()

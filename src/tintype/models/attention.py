@@ -1,0 +1,33 @@
+"""The self-attention layer of SAGAN."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Each pixel adds what it finds at all others: (B, C, H, W) -> the same; the identity until `gamma` has learnt.
+
+    Time and memory grow with (H W)^2. Source: arXiv:1805.08318, section 3, whose letters these are; h has C/2 channels
+    as in the authors' code, whose max pooling of f and h is left out.
+
+    Args:
+        channels: C, at least 8.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.f = nn.Conv2d(channels, channels // 8, 1, bias=False)
+        self.g = nn.Conv2d(channels, channels // 8, 1, bias=False)
+        self.h = nn.Conv2d(channels, channels // 2, 1, bias=False)
+        self.v = nn.Conv2d(channels // 2, channels, 1, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Look at the whole grid from each of its pixels."""
+        # one head, one token a pixel: (B, 1, H W, channels)
+        query, key, value = (conv(x).flatten(2).transpose(1, 2)[:, None] for conv in (self.g, self.f, self.h))
+        found = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # SAGAN does not scale
+        return x + self.gamma * self.v(found[:, 0].transpose(1, 2).unflatten(2, x.shape[2:]))

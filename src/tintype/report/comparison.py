@@ -1,0 +1,77 @@
+"""Our figures beside those that others report of the same rows, and how each row's critic fared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from tintype.config import PublishedRow
+from tintype.metrics import LAB_PLANES, metric_of
+from tintype.report.table import ARROWS
+
+NETWORKS = {
+    "fid": "pytorch-fid's Inception",
+    "kid": "pytorch-fid's Inception",
+    "fid_torchvision": "torchvision's Inception",
+    "lpips": "VGG-16",
+}
+"""Of the published feature networks, by metric. In-domain figures are never beside others': no one else has them."""
+
+SUCCESS = ["critic_real_success", "critic_fake_success"]
+
+
+def comparison(
+    scores: Mapping[str, Mapping[str, float]],
+    curves: Mapping[str, pd.DataFrame],
+    published: Mapping[str, PublishedRow],
+) -> str:
+    """A Markdown section: a line a published figure; of a row without figures, its note.
+
+    A figure is only ever beside one of the same name: of the same metric, space and feature network.
+
+    Args:
+        scores: ours, by row and full name of the metric.
+        curves: by row, as `read_curves` has them.
+        published: by row.
+    """
+    lines = [
+        "\n## Beside the published figures\n",
+        "Difference: ours less theirs.\n",
+        "| row | metric | ours | published | difference | space | feature network | epochs trained | note |",
+        "|---" * 9 + "|",
+    ]
+    for row, theirs in published.items():
+        epochs, note = int(curves[row]["epoch"].iloc[-1]), theirs.note
+        for cells in list(_figures(scores[row], theirs.figures)) or [[""] * 6]:
+            lines.append(f"| `{row}` | {' | '.join(cells)} | {epochs} | {note} |")
+            note = ""  # once a row
+    return "\n".join(lines) + "\n"
+
+
+def _figures(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[list[str]]:
+    """Cells of metric, ours, published, difference, space and feature network."""
+    for name, figure in theirs.items():
+        metric = metric_of(name)
+        measured = f"{ours[name]:.{metric.digits}f}" if name in ours else "not measured"
+        difference = f"{ours[name] - figure:+.{metric.digits}f}" if name in ours else ""
+        space = "L, a, b as if RGB" if name.endswith(LAB_PLANES) else "RGB"
+        network = NETWORKS.get(name.removesuffix(LAB_PLANES), "")
+        yield [name + ARROWS[metric.direction], measured, f"{figure:g}", difference, space, network]
+
+
+def critics(curves: Mapping[str, pd.DataFrame]) -> str:
+    """A Markdown section: each critic's success in the last epoch that it took part in; empty where none has logits
+    with a boundary."""
+    lines = list(_success(curves))
+    if not lines:
+        return ""
+    words = "Shares of its logits on the right side, in training, in the last epoch that had a critic.\n"
+    return "\n".join(["\n## How the critic fared\n", words, "| row | real | fake |", "|---|---|---|", *lines]) + "\n"
+
+
+def _success(curves: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    for row, table in curves.items():
+        if set(SUCCESS) <= set(table.columns):
+            real, fake = table[SUCCESS].dropna().iloc[-1]
+            yield f"| `{row}` | {real:.2f} | {fake:.2f} |"

@@ -1,0 +1,127 @@
+"""Published weights, from a server of this machine: what is fetched, checked, kept and refused."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from server import Server
+
+from tintype import published
+from tintype.config import ConfigError, Features, Generator
+from tintype.published import PUBLISHED, SETTINGS, Published, fetch, fetch_weights, sha256_of
+
+KEY = "generator.weights"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("published") / "weights.pth"
+    state = {"features.0.weight": torch.arange(6.0).view(2, 3).T, "features.0.bias": torch.ones(2), "fc": torch.ones(1)}
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(file: Path) -> Iterator[Server]:
+    with Server(file.parent) as running:
+        yield running
+
+
+@pytest.fixture
+def weights(server: Server, file: Path) -> Published:
+    return Published(f"{server.url}/weights.pth", sha256_of(file), prefix="features.")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of torch.hub; returns the folder where files go."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+def test_the_published_files_are_those_their_own_packages_fetch():
+    from pytorch_fid.inception import FID_WEIGHTS_URL
+
+    assert {name: one.url for name, one in PUBLISHED.items()} == {
+        "inception": FID_WEIGHTS_URL,
+        "inception_torchvision": torchvision.models.Inception_V3_Weights.IMAGENET1K_V1.url,
+        "resnet18": torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url,
+        "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1.url,
+    }
+    for one in PUBLISHED.values():
+        in_name = one.file_name.removesuffix(".pth").rsplit("-", 1)[1]
+        assert one.sha256.startswith(in_name)
+        assert len(one.sha256) == 64
+
+
+def test_every_setting_is_one_of_the_config():
+    sections = {"features": Features, "generator": Generator}
+    for key, values in SETTINGS.items():
+        section, name = key.split(".")
+        for value in values:
+            typed = {"true": True, "false": False}.get(value, value.strip("'"))
+            assert getattr(sections[section].model_validate({name: typed}), name) == typed
+
+
+def test_the_second_time_nothing_is_downloaded(server, weights, hub):
+    server.asked.clear()
+    assert fetch(weights, KEY) == hub / "weights.pth"
+    assert server.asked == ["/weights.pth"]
+    fetch(weights, KEY)
+    assert server.asked == ["/weights.pth"]
+
+
+def test_only_what_is_used_is_read(weights, hub):
+    found = fetch_weights(weights, KEY)
+    assert set(found) == {"features.0.weight", "features.0.bias"}
+    assert torch.equal(found["features.0.weight"], torch.tensor([[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]))
+    assert all(value.is_contiguous() for value in found.values())  # as safetensors wants it
+
+
+def test_a_pickle_that_is_more_than_tensors_is_not_run(tmp_path, hub):
+    hub.mkdir(parents=True)
+    torch.save({"fc": Path("anything")}, hub / "more.pth")
+    with pytest.raises(Exception, match="Weights only load failed"):
+        fetch_weights(Published("http://127.0.0.1:9/more.pth", sha256_of(hub / "more.pth")), KEY)
+
+
+def refused(weights: Published, hub: Path, reason: str) -> None:
+    """One line with key, value and reason, the file, where to get and to put it, what does without; nothing is left."""
+    before = sorted(hub.glob("*"))
+    for key, (value, without) in SETTINGS.items():
+        with pytest.raises(ConfigError, match=reason) as error:
+            fetch(weights, key)
+        message = str(error.value)
+        assert "\n" not in message
+        assert message.startswith(f"{key} = {value}: no usable {weights.file_name} (")
+        assert f"download {weights.url} and put it into {hub}, or set {key} to {without}" in message
+        assert sorted(hub.glob("*")) == before
+
+
+def test_wrong_bytes_are_refused(weights, hub):
+    refused(Published(weights.url, "0" * 64), hub, "invalid hash value")
+
+
+def test_wrong_bytes_in_the_cache_are_refused_and_kept(weights, hub):
+    hub.mkdir(parents=True)
+    (hub / "weights.pth").write_bytes(b"half of it")
+    refused(weights, hub, "invalid hash value")
+
+
+def test_a_missing_file_is_refused(server, hub):
+    refused(Published(f"{server.url}/gone.pth", "0" * 64), hub, "HTTP Error 404")
+
+
+def test_without_a_network(hub):
+    """A closed port of this machine stands for the world."""
+    refused(Published("http://127.0.0.1:9/weights.pth", "0" * 64), hub, "Connection refused")
+
+
+def test_a_silent_server_is_given_up(hub, monkeypatch):
+    monkeypatch.setattr(published, "TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
+        refused(Published(f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pth", "0" * 64), hub, "timed out")
+    assert socket.getdefaulttimeout() is None

@@ -1,0 +1,227 @@
+"""The published tables: every row is there, is documented, and goes through the real chain at a tiny scale.
+
+The last part takes minutes: ``pytest -m tables -n 2 --dist loadscope``; its two classes run side by side.
+"""
+
+import json
+import math
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import CHECKOUT, Lab, copy_of_checkout
+from preloaded import preloaded_python
+
+from tintype.config import load_lab
+from tintype.metrics import FLOOR_NAMES, metric_names, metric_of
+from tintype.models import build_discriminator, build_generator
+
+ROWS = {
+    "places205": ["gan_l1", "gan_l1_class", "wgan_gp_l2_class_30", "wgan_gp_l2_class_50"],
+    "imagenet4k": [
+        *("autoencoder", "unet_mse", "unet_mae", "unet_perceptual", "pix2pix_perceptual", "nogan"),
+        "classification",
+    ],
+    "flowers102": [
+        "unet_only",
+        *("dense_rgb", "patch_rgb", "unet_rgb"),
+        *("dense_hsv", "patch_hsv", "unet_hsv"),
+        *("dense_ycbcr", "patch_ycbcr", "unet_ycbcr"),
+        *("patch_rgb_w", "unet_rgb_w", "patch_ycbcr_w", "unet_ycbcr_w"),
+        *(f"unet_rgb_l1_{2**power}" for power in range(11)),
+        "unet_rgb_final",
+        *("patch_hsv_rgbloss", "patch_ycbcr_rgbloss"),
+    ],
+    "coco8k": ["unet_gan_l1", "resnet18_unet", "classification"],
+    "landscape": ["sa_gan_l1_perceptual", "sa_gan_l1", "gan_l1_perceptual"],
+}
+
+TINY = {
+    # data and features need no download
+    **{"network": "in_domain", "torchvision": False, "weights": "none"},
+    # the few photos leave something for every split
+    **{"limit": 64, "classes": None, "validation": 0.1, "test": 0.25, "min_side": 16},
+    # small networks, short training
+    **{"image_size": 32, "filters": 4, "depth": 4, "layers": 2, "batch_size": 8, "epochs": 1, "critic_steps": 2},
+    "samples": 1,
+}
+"""What is set, wherever the key stands in a table's params. Nothing else is changed: a row that is wrong stays so."""
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_every_row_of_the_table_is_there(table):
+    lab = load_lab(CHECKOUT / "tables" / table / "params.yaml")
+    assert list(lab.rows) == ROWS[table]
+    assert lab.register_.model == f"colorizer-{table}"
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_published_figures_are_those_of_metrics(table):
+    published = load_lab(CHECKOUT / "tables" / table / "params.yaml").published
+    assert list(published) == [row for row in ROWS[table] if row in published]
+    for row in published.values():
+        for name in row.figures:
+            metric_of(name)  # raises where there is none such
+            assert "in_domain" not in name
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_a_table_is_a_lab_on_the_one_pipeline(table):
+    folder = CHECKOUT / "tables" / table
+    assert (folder / "dvc.yaml").resolve() == CHECKOUT / "dvc.yaml"
+    assert (folder / ".dvc/config").read_text() == (CHECKOUT / "tables/places205/.dvc/config").read_text()
+
+
+@pytest.mark.parametrize(
+    ("row", "parameters"),
+    [("patch_rgb", 20e6), ("dense_rgb", 20e6), ("unet_rgb", 29_279_268)],
+)
+def test_table_c_has_the_parameters_that_its_report_counts(row, parameters):
+    """Of generator and discriminator together; they were drawn, not written down, so within 5 %."""
+    lab = load_lab(CHECKOUT / "tables/flowers102/params.yaml")
+    config, size = lab.row(row), lab.preprocess.image_size
+    with torch.device("meta"):
+        generator = build_generator(config.generator, 0, size)
+        critic = build_discriminator(config.discriminator, config.generator.space, size)
+    counted = sum(weight.numel() for network in (generator, critic) for weight in network.parameters())
+    assert counted == pytest.approx(parameters, rel=0.05)
+
+
+def test_the_docs_list_the_same_rows():
+    sections = re.split(r"^## `tables/(\w+)`.*$", (CHECKOUT / "docs/tables.md").read_text(), flags=re.MULTILINE)
+    listed = {
+        table: re.findall(r"^\| `(\w+)` \|.*\| `dvc repro evaluate@\1` \| (?:full|short|not) run", text, re.MULTILINE)
+        for table, text in zip(sections[1::2], sections[2::2], strict=True)
+    }
+    assert listed == ROWS
+
+
+def tiny(values, key=None):
+    """Params at the scale of `TINY`."""
+    if isinstance(values, dict):
+        return {name: tiny(value, name) for name, value in values.items()}
+    if isinstance(values, list):
+        return [tiny(value) for value in values]
+    return TINY.get(key, values)
+
+
+@pytest.fixture(scope="module")
+def path():
+    """The PATH on which stages start at once."""
+    with preloaded_python() as folder:
+        yield os.pathsep.join([folder, str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+@pytest.fixture(scope="class")
+def reproduced(request, tmp_path_factory, photos, path):
+    """Call it with a table: the lab after its `dvc repro`, which goes on after a row that fails."""
+    checkout = copy_of_checkout(tmp_path_factory.mktemp("tables"))
+    for table, rows in request.cls.labs.items():
+        folder = checkout.root / "tables" / table
+        values = yaml.safe_load((folder / "params.yaml").read_text())
+        published = {row: theirs for row, theirs in values.pop("published").items() if row in rows}
+        values["rows"] = {row: values["rows"][row] for row in rows}
+        values = {**tiny(values), "published": published}
+        values["data"] |= {"source": "folder", "origin": str(photos)}
+        if values["features"]["perceptual"] == "imagenet":
+            values["features"]["perceptual"] = "in_domain"
+        (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        (folder / "dvc.lock").unlink(missing_ok=True)
+    checkout.commit("tiny tables")
+
+    @cache
+    def made(table):
+        lab = Lab(checkout.root / "tables" / table)
+        lab.done = lab.run("env", f"PATH={path}", "dvc", "repro", "--keep-going", check=False)
+        return lab
+
+    return made
+
+
+class Chain:
+    """What is true of every lab, a table with some of its rows."""
+
+    labs: dict[str, list[str]]
+
+    def test_the_table_is_made_by_dvc_and_leaves_git_clean(self, reproduced, table):
+        lab = reproduced(table)
+        assert lab.done.returncode == 0, lab.done.stderr[-4000:]
+        changed = lab.run("git", "status", "--porcelain", ".").stdout.splitlines()
+        made = tuple(f"tables/{table}/{name}" for name in ("metrics/", "report/", "dvc.lock"))
+        assert [line for line in changed if not line[3:].startswith(made)] == []
+
+    def test_its_report_sets_ours_beside_the_published_figures(self, reproduced, table):
+        root = reproduced(table).root
+        lab = load_lab(root / "params.yaml")
+        measured, *beside = (root / "report/table.md").read_text().split("## ")
+        assert re.findall(r"^\| `(\w+)`", measured, re.MULTILINE) == [*FLOOR_NAMES, *lab.rows]
+        assert bool(beside) == bool(lab.published)
+        if beside:
+            lines = re.findall(r"^\| `(\w+)` \| (\w*)", beside[0], re.MULTILINE)
+            assert lines == [(row, name) for row, theirs in lab.published.items() for name in theirs.figures or [""]]
+
+    def test_the_row_goes_through_the_chain(self, reproduced, table, row):
+        root = reproduced(table).root
+        lab = load_lab(root / "params.yaml")
+        config = lab.row(row)
+
+        metrics = json.loads((root / f"metrics/{row}.json").read_text())
+        assert set(metrics) == set(metric_names("_in_domain", lab.evaluate.spaces))
+        assert all(math.isfinite(figure) for figure in metrics.values())
+
+        card = json.loads((root / f"models/{row}/generator.json").read_text())
+        assert card["generator"] == config.generator.model_dump(mode="json")
+        assert bool(card["classes"]) == (config.loss.class_weight > 0)
+
+        curves = pd.read_csv(root / f"curves/{row}.csv").set_index("phase")
+        assert list(curves.index) == [phase.train for phase in config.training.phases]
+        about = {"epoch", "lr", "val_l1", "val_ciede2000"}
+        for phase, record in curves.iterrows():
+            assert set(record.dropna().index) - about == terms_of(config.loss, phase)
+
+
+LARGEST, HERE = "flowers102", 20
+"""DVC's own time a stage grows with the lab's rows: the largest table is run in two parts."""
+
+
+@pytest.mark.tables
+class TestOneHalf(Chain):
+    labs = {LARGEST: ROWS[LARGEST][:HERE]}  # noqa: RUF012
+
+
+@pytest.mark.tables
+class TestTheOtherHalf(Chain):
+    labs = {**ROWS, LARGEST: ROWS[LARGEST][HERE:]}  # noqa: RUF012
+
+
+def pytest_generate_tests(metafunc):
+    labs = getattr(metafunc.cls, "labs", {})
+    if labs and "row" in metafunc.fixturenames:
+        metafunc.parametrize(("table", "row"), [(table, row) for table, rows in labs.items() for row in rows])
+    elif labs:
+        metafunc.parametrize("table", labs)
+
+
+def terms_of(loss, phase):
+    """The columns of a phase's epochs."""
+    weights = {
+        "l1": loss.l1_weight,
+        "l2": loss.l2_weight,
+        "perceptual": loss.perceptual_weight,
+        "class": loss.class_weight,
+        "bins": loss.bins_weight,
+    }
+    terms = {name for name, weight in weights.items() if weight} if phase != "critic" else set()
+    if phase == "adversarial":
+        terms |= {"adversarial"}
+    if phase != "generator":
+        terms |= {"critic_real", "critic_fake"}
+        terms |= {"gradient_penalty"} if loss.adversarial == "wgan_gp" else set()
+        terms |= set() if loss.adversarial.startswith("wgan") else {"critic_real_success", "critic_fake_success"}
+    return terms
