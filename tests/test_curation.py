@@ -221,11 +221,16 @@ def test_every_class_within_one_of_its_share(tmp_path):
                 assert abs(counts[label, split] - size * total / 60) < 1
 
 
-def test_splits_follow_neither_the_order_nor_the_names(raw, tmp_path):
+def test_splits_follow_neither_the_order_nor_the_names_nor_the_cores(raw, tmp_path, monkeypatch):
+    for i in range(10):  # which of each pair stays?
+        shutil.copy(raw / f"photos/a/{i:02}.png", raw / f"photos/b/copy of {i}.png")
+    list_photos(raw)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     curate(raw, Filter(), tmp_path / "out")
     first = split_of_each(tmp_path / "out")
 
     list_photos(raw, shuffle=2)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
     curate(raw, Filter(), tmp_path / "shuffled")
     for name in ("manifest.csv", "rejected.csv", "summary.json"):
         assert (tmp_path / "shuffled" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()

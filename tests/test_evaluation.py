@@ -12,7 +12,7 @@ TINY = Generator(filters=2, depth=4)
 def test_a_champion_of_another_size_can_be_measured_again(tmp_path):
     torch.manual_seed(1)
     save_generator(tmp_path, build_generator(TINY, 0, 32), config=TINY, classes=[], image_size=32)
-    colorize, space = trained(tmp_path)
+    colorize, space, *_ = trained(tmp_path)
     assert space == "lab"
     smooth = torch.linspace(-1, 1, 24).expand(2, 1, 24, 24)
     with torch.no_grad():
@@ -31,7 +31,7 @@ def test_a_champion_of_another_size_and_space_gives_its_ab_to_the_photo(tmp_path
         for parameter in generator.to_chroma.parameters():
             parameter.zero_()  # tanh(0) = 0, sigmoid(0) = 1/2
     save_generator(tmp_path, generator, config=config, classes=[], image_size=32)
-    colorize, _ = trained(tmp_path)
+    colorize = trained(tmp_path).colorize
     lightness = torch.full((1, 1, 24, 24), 0.5)
     with torch.no_grad():
         rgb = SPACES[space].to_rgb(lightness, colorize(lightness))

@@ -24,8 +24,9 @@ from tintype.data.cache import LabSplit, encode
 from tintype.features import in_domain, load_features, load_torchvision_inception, make_features
 from tintype.features.network import FeatureNetwork
 from tintype.features.perceptual import PerceptualNetwork, load_perceptual
+from tintype.files import sha256_of
 from tintype.metrics.distributions import FeatureDistances
-from tintype.published import PUBLISHED, Published, sha256_of
+from tintype.published import PUBLISHED, Published
 
 SMALL = Features(filters=4, epochs=6, perceptual="in_domain")
 
@@ -211,15 +212,15 @@ def published_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 def imagenet_folder(published_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the stage makes from the served files."""
     out = tmp_path_factory.mktemp("imagenet")
-    with pytest.MonkeyPatch.context() as patched, Server(published_files["vgg16"].parent) as server:
+    with pytest.MonkeyPatch.context() as patched, Server() as server:
         patched.setenv("TORCH_HOME", str(out / "torch"))
         for name, path in published_files.items():
-            url = f"{server.url}/{path.name}"
+            url, server.files[path.name] = f"{server.url}{path.name}", path.read_bytes()
             patched.setitem(PUBLISHED, name, replace(PUBLISHED[name], url=url, sha256=sha256_of(path)))
         state = torch.get_rng_state()
         make_features(Features(network="imagenet", perceptual="imagenet", torchvision=True), SimpleNamespace(), out)
         assert torch.equal(torch.get_rng_state(), state)
-        assert sorted(server.asked) == sorted(f"/{path.name}" for path in published_files.values())
+        assert sorted(server.asked) == sorted((path.name, None) for path in published_files.values())
     return out
 
 

@@ -310,11 +310,11 @@ lpips_in_domain_lab_planes fid_in_domain_lab_planes kid_in_domain_lab_planes"""
 
 
 def test_names_are_the_documented_ones(figures, split):
-    assert list(METRICS) == [*RGB_NAMES.replace("_in_domain", "").split(), "fid_torchvision"]
+    assert list(METRICS) == [*RGB_NAMES.replace("_in_domain", "").split(), "class_accuracy", "fid_torchvision"]
     assert list(figures) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
     published = evaluate(FLOORS["gray"](split), split, Published(), Evaluate(), CPU)
-    assert list(published) == list(METRICS)[:-1] == metric_names("", ["rgb"])
-    assert metric_names("", ["rgb"], torchvision=True) == list(METRICS)
+    assert list(published) == list(METRICS)[:-2] == metric_names("", ["rgb"])
+    assert metric_names("", ["rgb"], classes=True, torchvision=True) == list(METRICS)
 
 
 def test_metric_of_a_full_name():
@@ -395,11 +395,34 @@ def test_fid_torchvision_is_the_frechet_distance_of_its_features(split, pair, fi
     assert also == figures
 
 
+def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split, figures):
+    """Twenty photos: eight of class 0, eight of class 1, four of none. Class 1 is said of all after the fifth."""
+    labels = np.array([0] * 8 + [1] * 8 + [-1] * 4)
+    labelled = LabSplit(split.codes, labels, split.names, ["a", "b"])
+    said = iter([0] * 5 + [1] * 15)
+
+    def classify(lightness: Tensor) -> Tensor:
+        return torch.eye(2)[[next(said) for _ in lightness]]
+
+    also = evaluate(Cheat(split, noisy), labelled, Moments(), BOTH_SPACES, CPU, classify=classify)
+    assert also.pop("class_accuracy") == 13 / 16
+    assert also == figures
+
+
 @pytest.mark.parametrize("batch_size", [1, 20, 32])
 def test_batch_size_changes_no_figure(figures, split, batch_size):
     config = BOTH_SPACES.model_copy(update={"batch_size": batch_size})
     again = evaluate(Cheat(split, noisy), split, Moments(), config, CPU)
     assert again == pytest.approx(figures, rel=1e-6, abs=1e-6)
+
+
+def test_the_same_in_gives_the_same_out(split, tmp_path):
+    seen = []
+    for seed in (1, 2):  # of the process: no figure knows it
+        torch.manual_seed(seed)
+        grid = tmp_path / f"{seed}.png"
+        seen.append((evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU, grid=grid), grid.read_bytes()))
+    assert seen[0] == seen[1]
 
 
 def test_a_prediction_is_what_a_screen_can_show(split):

@@ -30,10 +30,12 @@ def test_report_has_floors_and_rows_with_every_metric(finished_lab):
     assert list(rows) == ["gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"]
     names = (
         "psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap "
-        "lpips_in_domain fid_in_domain kid_in_domain"
+        "lpips_in_domain fid_in_domain kid_in_domain class_accuracy"
     )
     assert set(rows["gan_l1"]) == {"row", *names.split()}
     assert float(rows["gray"]["colorfulness"]) < 0.2  # 8-bit grays are neutral to half a step
+    assert rows["gan_l1"]["class_accuracy"] == ""  # it has no class branch
+    assert 0 <= float(rows["wgan_gp_l2_class"]["class_accuracy"]) <= 1
     for row, values in rows.items():
         metrics = json.loads((finished_lab.root / f"metrics/{row}.json").read_text())
         assert {name: float(values[name]) for name in metrics} == metrics

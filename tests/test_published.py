@@ -1,5 +1,6 @@
 """Published weights, from a server of this machine: what is fetched, checked, kept and refused."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ import torch
 import torchvision
 from server import Server
 
-from tintype import published
+from tintype import fetching
 from tintype.config import ConfigError, Features, Generator
-from tintype.published import PUBLISHED, SETTINGS, Published, fetch, fetch_weights, sha256_of
+from tintype.files import sha256_of
+from tintype.published import PUBLISHED, SETTINGS, Published, fetch, fetch_weights
 
 KEY = "generator.weights"
 
@@ -24,15 +26,17 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def server(file: Path) -> Iterator[Server]:
-    with Server(file.parent) as running:
+@pytest.fixture
+def server(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(fetching, "PAUSE", 0.0)
+    with Server() as running:
+        running.files["weights.pth"] = file.read_bytes()
         yield running
 
 
 @pytest.fixture
 def weights(server: Server, file: Path) -> Published:
-    return Published(f"{server.url}/weights.pth", sha256_of(file), prefix="features.")
+    return Published(f"{server.url}weights.pth", sha256_of(file), prefix="features.")
 
 
 @pytest.fixture
@@ -67,11 +71,19 @@ def test_every_setting_is_one_of_the_config():
 
 
 def test_the_second_time_nothing_is_downloaded(server, weights, hub):
-    server.asked.clear()
     assert fetch(weights, KEY) == hub / "weights.pth"
-    assert server.asked == ["/weights.pth"]
     fetch(weights, KEY)
-    assert server.asked == ["/weights.pth"]
+    assert server.asked == [("weights.pth", None)]
+
+
+def test_a_download_that_breaks_off_goes_on(server, weights, hub, file):
+    server.breaks = [400, *[0] * 100]
+    with pytest.raises(ConfigError, match="the connection broke off after 400 of"):
+        fetch(weights, KEY)
+    assert not (hub / "weights.pth").exists()
+    server.breaks = [300]
+    assert fetch(weights, KEY).read_bytes() == file.read_bytes()
+    assert server.asked[-2:] == [("weights.pth", "bytes=400-"), ("weights.pth", "bytes=700-")]
 
 
 def test_only_what_is_used_is_read(weights, hub):
@@ -88,9 +100,13 @@ def test_a_pickle_that_is_more_than_tensors_is_not_run(tmp_path, hub):
         fetch_weights(Published("http://127.0.0.1:9/more.pth", sha256_of(hub / "more.pth")), KEY)
 
 
+def in_cache(hub: Path) -> set[str]:
+    return {path.name for path in hub.glob("*") if path.suffix != ".lock"}
+
+
 def refused(weights: Published, hub: Path, reason: str) -> None:
     """One line with key, value and reason, the file, where to get and to put it, what does without; nothing is left."""
-    before = sorted(hub.glob("*"))
+    before = in_cache(hub)
     for key, (value, without) in SETTINGS.items():
         with pytest.raises(ConfigError, match=reason) as error:
             fetch(weights, key)
@@ -98,21 +114,28 @@ def refused(weights: Published, hub: Path, reason: str) -> None:
         assert "\n" not in message
         assert message.startswith(f"{key} = {value}: no usable {weights.file_name} (")
         assert f"download {weights.url} and put it into {hub}, or set {key} to {without}" in message
-        assert sorted(hub.glob("*")) == before
+        assert in_cache(hub) == before
 
 
 def test_wrong_bytes_are_refused(weights, hub):
-    refused(Published(weights.url, "0" * 64), hub, "invalid hash value")
+    refused(Published(weights.url, "0" * 64), hub, "is not the published file: its sha256 is")
 
 
 def test_wrong_bytes_in_the_cache_are_refused_and_kept(weights, hub):
     hub.mkdir(parents=True)
     (hub / "weights.pth").write_bytes(b"half of it")
-    refused(weights, hub, "invalid hash value")
+    refused(weights, hub, "is not the published file: its sha256 is")
+    assert [path.name for path in hub.iterdir()] == ["weights.pth"]  # it may be a folder that one may only read
 
 
 def test_a_missing_file_is_refused(server, hub):
-    refused(Published(f"{server.url}/gone.pth", "0" * 64), hub, "HTTP Error 404")
+    refused(Published(f"{server.url}gone.pth", "0" * 64), hub, "HTTP Error 404")
+
+
+def test_a_full_disk_is_told(weights, hub, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(ConfigError, match=rf"TORCH_HOME = '.*': {hub} has 0\.0 GB free, weights\.pth needs"):
+        fetch(weights, KEY)
 
 
 def test_without_a_network(hub):
@@ -121,7 +144,6 @@ def test_without_a_network(hub):
 
 
 def test_a_silent_server_is_given_up(hub, monkeypatch):
-    monkeypatch.setattr(published, "TIMEOUT", 0.2)
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
         refused(Published(f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pth", "0" * 64), hub, "timed out")
-    assert socket.getdefaulttimeout() is None

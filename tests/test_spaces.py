@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from skimage.color import rgb2hsv
 
-from tintype.color import SPACES, hsv_to_rgb, rgb_to_hsv, rgb_to_lab, rgb_to_ycbcr, to_uint8, ycbcr_to_rgb
+from tintype.color import SPACES, hsv_to_rgb, lab_to_net, rgb_to_hsv, rgb_to_lab, rgb_to_ycbcr, to_uint8, ycbcr_to_rgb
 from tintype.data.cache import decode, encode
 
 
@@ -39,6 +39,30 @@ def test_colours_come_back_from_lab_through_every_space(space):
         assert low - 1e-4 <= min(lightness.min(), chroma.min())
         assert max(lightness.max(), chroma.max()) <= 1 + 1e-4
         assert torch.equal(to_uint8(to_rgb(lightness, chroma)), rgb8)
+
+
+@pytest.mark.parametrize("space", sorted(SPACES))
+def test_a_prediction_in_lab_and_a_lightness_as_a_gray_photo(space):
+    """The photo's own planes are its Lab again, and are had from Lab's network units; a gray photo looks as it did."""
+    works_in = SPACES[space]
+    lab = rgb_to_lab(torch.from_numpy(np.random.default_rng(1).random((2, 3, 40, 40))))
+    lightness, chroma = works_in.split(lab)
+    tolerance = 1.0 if space == "hsv" else 1e-3  # HSV is that of the photo in 8 bits
+    torch.testing.assert_close(works_in.to_lab(lightness, chroma), lab, atol=tolerance, rtol=0)
+    for ours, want in zip(works_in.from_net_lab(*lab_to_net(lab)), (lightness, chroma), strict=True):
+        torch.testing.assert_close(ours, want)
+
+    gray = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
+    lightness, _ = works_in.split(rgb_to_lab(gray / 255))
+    assert torch.equal(to_uint8(works_in.gray(lightness)), gray)
+
+
+def test_only_lab_keeps_what_srgb_lacks():
+    lab = torch.tensor([50.0, 0.0, -110.0]).view(1, 3, 1, 1)
+    kept = SPACES["lab"].to_lab(*SPACES["lab"].split(lab))
+    torch.testing.assert_close(kept, lab)
+    planes = torch.tensor([1.2, 0.5, -0.2]).view(1, 3, 1, 1)
+    torch.testing.assert_close(SPACES["rgb"].to_lab(planes[:, :1], planes), rgb_to_lab(planes.clamp(0, 1)))
 
 
 def test_hsv_is_that_of_scikit_image_and_colorsys():

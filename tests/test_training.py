@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
+from conftest import CHECKOUT
 from PIL import Image
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -24,6 +26,7 @@ from tintype.data.cache import LabCache, build_cache, decode
 from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, step
+from tintype.training.checkpoints import EXECUTED
 from tintype.training.curves import write_curves
 from tintype.training.probe import seconds_a_photo
 from tintype.training.schedule import generator_learns, learning_rate
@@ -35,12 +38,14 @@ GAN = Phase(train="adversarial", epochs=2, lr=1e-3)
 WGAN = Loss(adversarial="wgan_gp", adversarial_weight=0.1, l1_weight=0.0, l2_weight=1.0, class_weight=0.003)
 
 
-def make_row(*phases: Phase, name="tiny", loss=Loss(), norm="batch", dropout=0.5, filters=4, **training) -> Row:  # noqa: B008
+def make_row(
+    *phases: Phase, loss=None, norm="batch", dropout=0.5, filters=4, generator=None, discriminator=None, **training
+) -> Row:
     return Row(
-        name=name,
-        generator=Generator(filters=filters, depth=4, dropout=dropout),
-        discriminator=Discriminator(filters=filters, layers=2, norm=norm),
-        loss=loss,
+        name="tiny",
+        generator=Generator(**{"filters": filters, "depth": 4, "dropout": dropout, **(generator or {})}),
+        discriminator=Discriminator(**{"filters": filters, "layers": 2, "norm": norm, **(discriminator or {})}),
+        loss=loss or Loss(),
         training=Training(**{"batch_size": 4, "phases": phases or (GAN,), **training}),
     )
 
@@ -228,8 +233,7 @@ def test_the_critics_weights_are_clipped_after_its_step():
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_training_in_every_space(space, cache, checkpoint):
     """One batch's photos in the space, both networks with as many planes, figures that validation can take."""
-    row = make_row(Phase(train="generator", epochs=1, lr=1e-3), GAN)
-    row = row.model_copy(update={"generator": row.generator.model_copy(update={"space": space})})
+    row = make_row(Phase(train="generator", epochs=1, lr=1e-3), GAN, generator={"space": space})
     trained = train(row, cache, checkpoint)
     assert trained.generator(torch.zeros(1, 1, SIZE, SIZE)).chroma.shape[1] == SPACES[space].planes
     assert all(math.isfinite(value) for value in trained.curves[-1].values() if isinstance(value, float))
@@ -306,6 +310,16 @@ def test_the_same_seed_gives_the_same_weights_and_curves_and_another_others(cach
     assert a.curves == b.curves
     other = WGAN_ROW.model_copy(update={"training": WGAN_ROW.training.model_copy(update={"seed": 2})})
     assert not same_weights(a.generator, train(other, cache, tmp_path / "c").generator)
+
+
+def test_photos_that_are_read_ahead_give_the_same_weights(cache, tmp_path, monkeypatch):
+    held = train(WGAN_ROW, cache, tmp_path / "held")
+    monkeypatch.setattr("tintype.data.batches._room", lambda device: 0)
+    for ahead in (1, 5):
+        monkeypatch.setattr("tintype.data.batches.AHEAD", ahead)
+        read = train(WGAN_ROW, cache, tmp_path / f"read {ahead}")
+        assert same_weights(held.generator, read.generator)
+        assert held.curves == read.curves
 
 
 def test_the_average_is_what_is_returned(cache, tmp_path):
@@ -450,21 +464,42 @@ def test_killed_and_called_again_it_ends_with_the_same_weights(cache, tmp_path, 
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3, 5])
-def test_resumed_after_any_epoch_it_ends_with_the_same_weights(cache, tmp_path, epochs):
+TWO_PHASES = Phase(train="generator", epochs=1, lr=1e-3), GAN
+SPECTRAL = {"spectral_norm": True}
+RESUMED = {
+    **{f"after epoch {epoch}": (WGAN_ROW, epoch) for epoch in (1, 2, 3, 5)},
+    **{
+        name: (make_row(*TWO_PHASES, **options), 2)
+        for name, options in {
+            "batch norm": {"ema": 0.9},
+            "spectral norm": {"generator": SPECTRAL | {"attention": True}, "discriminator": SPECTRAL},
+            "bins": {"generator": {"head": "classification"}, "loss": Loss(l1_weight=0.0, bins_weight=1.0)},
+            "clipped": {"discriminator": {"name": "unet"}, "loss": Loss(adversarial="wgan")},
+            "in RGB": {"generator": {"space": "rgb"}, "loss": Loss(space="rgb")},
+            "double convolutions": {"generator": {"name": "double_conv_unet"}, "discriminator": {"name": "dense"}},
+            "bfloat16": {"precision": "bf16-mixed"},
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("kind", RESUMED)
+def test_resumed_it_ends_with_the_same_weights(cache, tmp_path, kind):
     class StopError(Exception):
         pass
+
+    row, epochs = RESUMED[kind]
 
     def stop(record, speed):
         if record["epoch"] == epochs:  # its checkpoint is written by then
             raise StopError
 
-    unbroken = train(WGAN_ROW, cache, tmp_path / "unbroken")
+    unbroken = train(row, cache, tmp_path / "unbroken")
     with pytest.raises(StopError):
-        train(WGAN_ROW, cache, tmp_path / "broken", on_epoch=stop, checkpoint_every_s=0)
+        train(row, cache, tmp_path / "broken", on_epoch=stop, checkpoint_every_s=0)
     seen = []
-    resumed = train(WGAN_ROW, cache, tmp_path / "broken", on_epoch=lambda record, speed: seen.append(record["epoch"]))
-    assert seen == list(range(epochs + 1, 9))
+    resumed = train(row, cache, tmp_path / "broken", on_epoch=lambda record, speed: seen.append(record["epoch"]))
+    assert seen == list(range(epochs + 1, len(unbroken.curves) + 1))
     assert resumed.curves == unbroken.curves
     assert same_weights(resumed.generator, unbroken.generator)
 
@@ -555,3 +590,12 @@ def test_two_processes_train_one_generator(cache, tmp_path):
         assert {**b, "phase": 0} == pytest.approx({**a, "phase": 0}, rel=1e-4)
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(together["weights"][name], weight, atol=2e-5, rtol=0)
+
+
+def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
+    stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
+    prefix = "${repo}/src/tintype/"
+    depended_on = {dep.removeprefix(prefix) for dep in stages["train"]["do"]["deps"] if dep.startswith(prefix)}
+    package = CHECKOUT / "src/tintype"
+    executed = {str(path.relative_to(package)) for pattern in EXECUTED for path in package.glob(pattern)}
+    assert executed == depended_on | {"training/probe.py"}  # it only sizes labs

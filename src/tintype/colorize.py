@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tintype.color import AB_MAX, SPACES, lab_to_rgb, rgb_to_lab, to_uint8
+from tintype.color import SPACES, lab_to_rgb, rgb_to_lab, to_uint8
 from tintype.models import load_generator
 
 
@@ -49,17 +49,11 @@ class Colorizer:
         L = lab[:, :1]
         gray = torch.cat([L, torch.zeros_like(lab[:, 1:])], dim=1)
         lightness, _ = self.space.split(F.interpolate(gray, (self.image_size,) * 2, mode="bilinear", antialias=True))
-        ab = self._ab(lightness, self.generator(lightness).chroma.float())
+        ab = self.space.to_lab(lightness, self.generator(lightness).chroma.float())[:, 1:]
         if ab.shape[-2:] != L.shape[-2:]:
             ab = F.interpolate(ab, L.shape[-2:], mode="bicubic")
         rgb = to_uint8(lab_to_rgb(torch.cat([L, ab], dim=1)))
         return rgb[0].permute(1, 2, 0).cpu().numpy()
-
-    def _ab(self, lightness: Tensor, chroma: Tensor) -> Tensor:
-        """(B, 2, h, w) in Lab units of what the generator predicted in its space."""
-        if self.space is SPACES["lab"]:
-            return AB_MAX * chroma
-        return rgb_to_lab(self.space.to_rgb(lightness, chroma))[:, 1:]
 
     def _rgb(self, photo: np.ndarray) -> Tensor:
         if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or (photo.ndim == 3 and photo.shape[2] not in (1, 3)):

@@ -227,6 +227,27 @@ class Register(Section):
     metric: str = Field("ciede2000", description="a name of tintype.metrics.METRICS")
 
 
+class Tolerance(Section):
+    """How far a metric of a row may move by chance: ``absolute + relative * |old|``."""
+
+    direction: Literal["min", "max", "none"] = Field(description="which is better; none: neither, it should stay")
+    absolute: float = Field(ge=0)
+    relative: float = Field(ge=0)
+
+    def around(self, figure: float) -> float:
+        """The tolerance of `figure`, in its unit."""
+        return self.absolute + self.relative * abs(figure)
+
+
+class Gate(Section):
+    """What `tintype gate` takes for chance. `tintype gate --calibrate` measures it and writes this section."""
+
+    too_good: float = Field(
+        gt=1, description="an improvement of more than so many tolerances is a leak until explained"
+    )
+    tolerances: dict[str, Tolerance] = Field(min_length=1, description="by full name of the metric")
+
+
 class Row(Section):
     """All that the training of one row reads: the base with the row's overrides applied."""
 
@@ -331,6 +352,7 @@ class Lab(Section):
     published: dict[str, PublishedRow] = Field(
         description="figures that others report, by row, for the report to set ours beside; {} for none"
     )
+    gate: Gate | None = Field(None, description="written by `tintype gate --calibrate`; without it there is no gate")
     rows: dict[str, Any] = Field(min_length=1)
 
     def row(self, name: str) -> Row:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tintype.color import SPACES, rgb_to_lab
+from tintype.color import SPACES
 from tintype.config import Evaluate
 from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import load_features, load_torchvision_inception
 from tintype.metrics import Colorize, evaluate
+from tintype.metrics.evaluation import Classify
 from tintype.models import load_generator
 
 
@@ -24,6 +25,10 @@ class Measured(NamedTuple):
 
     colorize: Colorize
     space: str = "lab"
+    classify: Classify | None = None
+    """Of a generator with a class branch."""
+    classes: Sequence[str] = ()
+    """Names of the class logits."""
 
 
 def trained(model: Path) -> Measured:
@@ -32,20 +37,17 @@ def trained(model: Path) -> Measured:
     space = SPACES[card.generator.space]
 
     def colorize(lightness: Tensor) -> Tensor:
-        size = lightness.shape[-2:]
-        if size == (card.image_size, card.image_size):
+        if lightness.shape[-2:] == (card.image_size, card.image_size):
             return generator(lightness).chroma
-        # A champion trained at another size: its ab are enlarged, as `Colorizer` does, and joined to the photo's own L.
-        # A hue must not be, between red and red lies every colour; and RGB would lose the photo's sharpness.
+        # A champion trained at another size does as `Colorizer` does.
         small = F.interpolate(lightness, (card.image_size, card.image_size), mode="bilinear", antialias=True)
-        chroma = generator(small).chroma
-        if space is SPACES["lab"]:
-            return F.interpolate(chroma, size, mode="bicubic")
-        ab = F.interpolate(rgb_to_lab(space.to_rgb(small, chroma))[:, 1:], size, mode="bicubic")
-        gray = lightness.expand(-1, 3, -1, -1)  # luma and value are a gray photo as they are
-        return space.split(torch.cat([rgb_to_lab(gray)[:, :1], ab], dim=1))[1]
+        return space.enlarged(small, generator(small).chroma, lightness)
 
-    return Measured(colorize, card.generator.space)
+    def classify(lightness: Tensor) -> Tensor:
+        logits: Tensor = generator(lightness).class_logits
+        return logits
+
+    return Measured(colorize, card.generator.space, classify if card.classes else None, card.classes)
 
 
 def measure(
@@ -58,6 +60,8 @@ def measure(
 ) -> dict[str, float]:
     """All metrics on the test split, also written to `metrics` (flat JSON) and `samples` (PNG grid) where given."""
     device = default_device()
+    # A champion of other photos has other classes.
+    same_classes = list(measured.classes) == cache.classes
     results = evaluate(
         measured.colorize,
         cache.split("test"),
@@ -67,6 +71,7 @@ def measure(
         grid=samples,
         space=measured.space,
         torchvision=load_torchvision_inception(features, device),
+        classify=measured.classify if same_classes else None,
     )
     if metrics is not None:
         metrics.parent.mkdir(parents=True, exist_ok=True)

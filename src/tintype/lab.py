@@ -56,6 +56,7 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     params.yaml_set_start_comment(HEADER)
     params["repo"] = repo
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
+    params.pop("gate", None)  # its tolerances were measured on other photos
     params["register"]["model"] = f"colorizer-{_slug(folder.resolve().name)}"
     if classes < 2:
         _drop_classes(params)

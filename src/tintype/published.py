@@ -5,21 +5,14 @@ The files are pickles. They are read once, as tensors and nothing else; what tin
 
 from __future__ import annotations
 
-import hashlib
-import socket
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from tintype import fetching
 from tintype.config import ConfigError
-
-TIMEOUT = 30.0  # seconds without an answer
 
 
 @dataclass(frozen=True)
@@ -78,16 +71,11 @@ def fetch(published: Published, key: str) -> Path:
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / published.file_name
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _timeout(TIMEOUT):
-                torch.hub.download_url_to_file(published.url, str(path), published.sha256, progress=sys.stderr.isatty())
-        elif (found := sha256_of(path)) != published.sha256:
-            raise RuntimeError(f'invalid hash value (expected "{published.sha256}", got "{found}")')
-    except (OSError, HTTPException, RuntimeError) as error:  # the last: torch.hub's for a wrong hash
+        fetching.fetch(published.url, path, published.sha256, variable="TORCH_HOME")
+    except fetching.NotFetched as reason:
         value, without = SETTINGS[key]
         raise ConfigError(
-            f"{key} = {value}: no usable {published.file_name} ({error}); download {published.url} "
+            f"{key} = {value}: no usable {published.file_name} ({reason}); download {published.url} "
             f"and put it into {path.parent}, or set {key} to {without}, which needs no download"
         ) from None
     return path
@@ -97,20 +85,3 @@ def fetch_weights(published: Published, key: str) -> dict[str, Tensor]:
     """The weights in the file that are used, on the CPU; else as `fetch`."""
     state = torch.load(fetch(published, key), map_location="cpu", weights_only=True)
     return {name: value.detach().contiguous() for name, value in state.items() if name.startswith(published.prefix)}
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _timeout(seconds: float) -> Iterator[None]:
-    """torch.hub opens its URL without one: behind a silent firewall it would wait for minutes."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

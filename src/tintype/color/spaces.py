@@ -6,29 +6,17 @@ sees is called lightness in every space (L*, luma, value), what it predicts is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from tintype.color.lab import lab_to_net, lab_to_rgb, net_to_lab, to_uint8
+from tintype.color.lab import lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R', G', B' (ITU-R BT.601-7, 2.5.1)."""
-
-
-class ColorSpace(NamedTuple):
-    """A space of the networks, network units."""
-
-    planes: int
-    """How many a generator predicts."""
-    signed: bool
-    """Whether values lie in [-1, 1]; else in [0, 1]."""
-    split: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Lab (B, 3, H, W) -> lightness (B, 1, H, W), chroma (B, planes, H, W)."""
-    to_rgb: Callable[[Tensor, Tensor], Tensor]
-    """Lightness, chroma -> sRGB (B, 3, H, W) in [0, 1]; what sRGB does not have is clipped."""
 
 
 def rgb_to_hsv(rgb: Tensor) -> Tensor:
@@ -83,44 +71,109 @@ def _luma(rgb: Tensor) -> Tensor:
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
-def _split_rgb(lab: Tensor) -> tuple[Tensor, Tensor]:
-    rgb = lab_to_rgb(lab)
-    return _luma(rgb).unsqueeze(-3), rgb
+class ColorSpace(ABC):
+    """A space of the networks, network units: lightness is (B, 1, H, W), chroma (B, planes, H, W).
+
+    Here is what those of sRGB have in common: their lightness is a gray photo as it is.
+    """
+
+    planes: ClassVar[int] = 2
+    """How many a generator predicts."""
+    signed: ClassVar[bool] = False
+    """Whether values lie in [-1, 1]; else in [0, 1]."""
+
+    @abstractmethod
+    def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        """Lab (B, 3, H, W) -> lightness, chroma."""
+
+    @abstractmethod
+    def to_rgb(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        """SRGB (B, 3, H, W) in [0, 1]; what sRGB does not have is clipped."""
+
+    def to_lab(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        """Lab (B, 3, H, W); in `lab` what sRGB does not have is kept."""
+        return rgb_to_lab(self.to_rgb(lightness, chroma))
+
+    def gray(self, lightness: Tensor) -> Tensor:
+        """The gray photo of this lightness: sRGB (B, 3, H, W) in [0, 1]."""
+        return lightness.expand(-1, 3, -1, -1)
+
+    def from_net_lab(self, lightness: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+        """Lightness and chroma of Lab, as `lab_to_net` gives them -> those of this space."""
+        return self.split(net_to_lab(lightness, chroma))
+
+    def enlarged(self, small: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
+        """The chroma for a photo of which a generator saw a small version: its ab resized, beside the photo's own L*.
+
+        (B, 1, h, w) and (B, planes, h, w), the photo's (B, 1, H, W) -> (B, planes, H, W). A hue must not be resized,
+        between red and red lies every colour; and RGB would lose the photo's sharpness.
+        """
+        ab = F.interpolate(self.to_lab(small, chroma)[:, 1:], lightness.shape[-2:], mode="bicubic")
+        L = rgb_to_lab(self.gray(lightness))[:, :1]
+        return self.split(torch.cat([L, ab], dim=1))[1]
 
 
-def _split_hsv(lab: Tensor) -> tuple[Tensor, Tensor]:
-    rgb = lab_to_rgb(lab)
-    hsv = rgb_to_hsv(rgb)
-    # The values are those of the photo's 8-bit colours: else rounding errors would give every gray some hue.
-    hsv = rgb_to_hsv(to_uint8(rgb).to(rgb) / 255) + (hsv - hsv.detach())
-    return hsv[..., 2:, :, :], hsv[..., :2, :, :]
+class _Lab(ColorSpace):
+    """L* -> ab. Photos are kept in it, and their ab are resized in it: nothing is converted that need not be."""
+
+    signed = True
+
+    def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        return lab_to_net(lab)
+
+    def to_rgb(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        return lab_to_rgb(net_to_lab(lightness, chroma))
+
+    def to_lab(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        return net_to_lab(lightness, chroma)
+
+    def gray(self, lightness: Tensor) -> Tensor:
+        return self.to_rgb(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
+
+    def from_net_lab(self, lightness: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+        return lightness, chroma
+
+    def enlarged(self, small: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
+        return F.interpolate(chroma, lightness.shape[-2:], mode="bicubic")
 
 
-def _split_ycbcr(lab: Tensor) -> tuple[Tensor, Tensor]:
-    ycbcr = rgb_to_ycbcr(lab_to_rgb(lab))
-    return ycbcr[..., :1, :, :], ycbcr[..., 1:, :, :]
+class _RGB(ColorSpace):
+    """Luma -> all of RGB."""
+
+    planes = 3
+
+    def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        rgb = lab_to_rgb(lab)
+        return _luma(rgb).unsqueeze(-3), rgb
+
+    def to_rgb(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        return chroma.clamp(0, 1)
 
 
-def _rgb_of_lab(lightness: Tensor, chroma: Tensor) -> Tensor:
-    return lab_to_rgb(net_to_lab(lightness, chroma))
+class _HSV(ColorSpace):
+    """Value -> HS."""
+
+    def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        rgb = lab_to_rgb(lab)
+        hsv = rgb_to_hsv(rgb)
+        # The values are those of the photo's 8-bit colours: else rounding errors would give every gray some hue.
+        hsv = rgb_to_hsv(to_uint8(rgb).to(rgb) / 255) + (hsv - hsv.detach())
+        return hsv[..., 2:, :, :], hsv[..., :2, :, :]
+
+    def to_rgb(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        return hsv_to_rgb(torch.cat([chroma, lightness], dim=-3)).clamp(0, 1)
 
 
-def _rgb_of_rgb(lightness: Tensor, chroma: Tensor) -> Tensor:
-    return chroma.clamp(0, 1)
+class _YCbCr(ColorSpace):
+    """Luma -> CbCr."""
+
+    def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        ycbcr = rgb_to_ycbcr(lab_to_rgb(lab))
+        return ycbcr[..., :1, :, :], ycbcr[..., 1:, :, :]
+
+    def to_rgb(self, lightness: Tensor, chroma: Tensor) -> Tensor:
+        return ycbcr_to_rgb(torch.cat([lightness, chroma], dim=-3)).clamp(0, 1)
 
 
-def _rgb_of_hsv(lightness: Tensor, chroma: Tensor) -> Tensor:
-    return hsv_to_rgb(torch.cat([chroma, lightness], dim=-3)).clamp(0, 1)
-
-
-def _rgb_of_ycbcr(lightness: Tensor, chroma: Tensor) -> Tensor:
-    return ycbcr_to_rgb(torch.cat([lightness, chroma], dim=-3)).clamp(0, 1)
-
-
-SPACES: dict[str, ColorSpace] = {
-    "lab": ColorSpace(2, True, lab_to_net, _rgb_of_lab),
-    "rgb": ColorSpace(3, False, _split_rgb, _rgb_of_rgb),
-    "hsv": ColorSpace(2, False, _split_hsv, _rgb_of_hsv),
-    "ycbcr": ColorSpace(2, False, _split_ycbcr, _rgb_of_ycbcr),
-}
+SPACES: dict[str, ColorSpace] = {"lab": _Lab(), "rgb": _RGB(), "hsv": _HSV(), "ycbcr": _YCbCr()}
 """By the name in ``generator.space``. The lightness is L*, luma, value, luma; the chroma ab, RGB, HS, CbCr."""

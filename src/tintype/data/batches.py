@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tintype.color import AB_MAX, SPACES, ColorSpace, net_to_lab
+from tintype.color import AB_MAX, ColorSpace
 from tintype.data.cache import LabSplit, code_of
 
 AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
@@ -30,9 +30,7 @@ class Batch(NamedTuple):
 
     def in_space(self, space: ColorSpace) -> Batch:
         """These photos of Lab in a space of `tintype.color.SPACES`."""
-        if space is SPACES["lab"]:
-            return self
-        return Batch(*space.split(net_to_lab(self.lightness, self.chroma)), self.labels)
+        return Batch(*space.from_net_lab(self.lightness, self.chroma), self.labels)
 
 
 class Batches:

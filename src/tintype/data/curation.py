@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from tintype.config import ConfigError, Filter
 from tintype.data.reading import UnreadablePhoto, read_photo
+from tintype.files import sha256_of
 
 TOO_SMALL = "too small"
 GRAYSCALE = "grayscale"
@@ -159,11 +160,9 @@ def _examine(photos: Path, path: str, label: str, config: Filter) -> Examined:
         return Examined(path, label, TOO_SMALL)
     if is_gray(rgb, config.chroma_threshold):
         return Examined(path, label, GRAYSCALE)
-    with (photos / path).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     pixels = hashlib.sha256(f"{width}x{height}".encode())
     pixels.update(rgb.data)
-    return Examined(path, label, "", width, height, sha256, pixels.digest())
+    return Examined(path, label, "", width, height, sha256_of(photos / path), pixels.digest())
 
 
 def _split(photos: list[Examined], config: Filter) -> dict[str, list[Examined]]:

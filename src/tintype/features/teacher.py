@@ -13,7 +13,8 @@ from tintype.config import Features
 from tintype.data.cache import LabCache
 from tintype.features import in_domain
 from tintype.features.perceptual import CARD, VGG16, WEIGHTS
-from tintype.published import PUBLISHED, fetch_weights, sha256_of
+from tintype.files import sha256_of
+from tintype.published import PUBLISHED, fetch_weights
 
 
 def make(config: Features, cache: LabCache, out: Path, device: torch.device) -> None:

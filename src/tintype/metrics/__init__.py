@@ -62,25 +62,32 @@ METRICS = {
     "lpips": Metric("min", 4, "learned perceptual distance, mean over photos", by_network=True),
     "fid": Metric("min", 3, "Fréchet distance of the feature distributions", by_network=True),
     "kid": Metric("min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by_network=True),
+    "class_accuracy": Metric(
+        "max", 3, "share of photos whose class the class branch names, where a row has one", in_lab_planes=False
+    ),
     "fid_torchvision": Metric(
         "min", 3, "Fréchet distance by torchvision's Inception, as torcheval's", in_lab_planes=False
     ),
 }
+CLASS_ACCURACY = "class_accuracy"
 FID_TORCHVISION = "fid_torchvision"
 
 SUFFIXES = ("", "_in_domain")
 LAB_PLANES = "_lab_planes"
 
 
-def metric_names(suffix: str, spaces: Iterable[str], torchvision: bool = False) -> list[str]:
+def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, torchvision: bool = False) -> list[str]:
     """The full names that `evaluate` returns, in order.
 
     Args:
         suffix: the feature network's.
         spaces: as in ``evaluate.spaces``.
+        classes: with `class_accuracy`.
         torchvision: with `fid_torchvision`.
     """
     rgb = {name: name + suffix * metric.by_network for name, metric in METRICS.items()}
+    if not classes:
+        del rgb[CLASS_ACCURACY]
     if not torchvision:
         del rgb[FID_TORCHVISION]
     planes = [full + LAB_PLANES for name, full in rgb.items() if METRICS[name].in_lab_planes]
@@ -89,7 +96,7 @@ def metric_names(suffix: str, spaces: Iterable[str], torchvision: bool = False) 
 
 def metric_of(name: str) -> Metric:
     """The metric behind a full name. Raises `ConfigError` if there is none such."""
-    if not any(name in metric_names(suffix, ["lab_planes"], torchvision=True) for suffix in SUFFIXES):
+    if not any(name in metric_names(suffix, ["lab_planes"], classes=True, torchvision=True) for suffix in SUFFIXES):
         by_network = ", ".join(base for base, metric in METRICS.items() if metric.by_network)
         in_lab_planes = ", ".join(base for base, metric in METRICS.items() if metric.in_lab_planes)
         raise ConfigError(
@@ -119,6 +126,9 @@ def check_names(lab: Lab) -> None:
     for row in lab.published.values():
         for name in row.figures:
             metric_of(name)
+    for name, tolerance in lab.gate.tolerances.items() if lab.gate else ():
+        if tolerance.direction != (direction := metric_of(name).direction or "none"):
+            raise ConfigError(f"gate.tolerances.{name}.direction = {tolerance.direction!r}: allowed: {direction!r}")
 
 
 def __getattr__(name: str) -> Any:

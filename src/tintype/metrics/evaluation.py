@@ -15,7 +15,7 @@ from tintype.color import SPACES, ColorSpace, to_uint8
 from tintype.config import Evaluate
 from tintype.data.cache import LabSplit, decode
 from tintype.features.network import FeatureNetwork
-from tintype.metrics import FID_TORCHVISION, LAB_PLANES, metric_names
+from tintype.metrics import CLASS_ACCURACY, FID_TORCHVISION, LAB_PLANES, metric_names
 from tintype.metrics.colour import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 Colorize: TypeAlias = Callable[[Tensor], Tensor]
 """Lightness (B, 1, H, W) -> chroma (B, planes, H, W), network units of a space of `tintype.color.SPACES`."""
+
+
+Classify: TypeAlias = Callable[[Tensor], Tensor]
+"""Lightness (B, 1, H, W) -> class logits (B, classes)."""
 
 
 class _Planes:
@@ -72,6 +76,7 @@ def evaluate(
     grid: Path | None = None,
     space: str = "lab",
     torchvision: TorchvisionInception | None = None,
+    classify: Classify | None = None,
 ) -> dict[str, float]:
     """Every metric of `colorize` on `split`, by full name, in the order of `tintype.metrics.metric_names`.
 
@@ -88,6 +93,7 @@ def evaluate(
         grid: where to write a PNG of the best, median and worst photos by CIEDE2000.
         space: of `tintype.color.SPACES`, in which `colorize` works; the spaces measured are those of `config`.
         torchvision: on `device`; adds `fid_torchvision`.
+        classify: in eval mode, on `device`, over the split's classes; adds `class_accuracy`.
 
     Raises:
         ValueError: of fewer than 2 photos; the distances of distributions need variances. Or of Lab planes where
@@ -112,6 +118,10 @@ def evaluate(
             planes.update(lab_planes(lightness, predicted_chroma), lab_planes(lightness, chroma))
         if torchvision is not None and by_torchvision is not None:
             by_torchvision.update(torchvision(predicted), torchvision(truth))
+        if classify is not None:
+            labels = torch.from_numpy(split.labels[start : start + config.batch_size]).to(device)
+            named = classify(lightness).argmax(dim=1)
+            per_photo[CLASS_ACCURACY].append((named == labels)[labels >= 0])
         per_photo["custom_accuracy"].append(custom_accuracy(predicted, truth))
         per_photo["ciede2000"].append(ciede2000(predicted, truth))
         per_photo["colorfulness"].append(colorfulness(predicted))
@@ -126,7 +136,9 @@ def evaluate(
     if grid is not None:
         chosen = best_median_worst(torch.cat(per_photo["ciede2000"]).tolist(), config.samples)
         write_grid(grid, [(label, _row(colorize, split, index, works_in, device)) for index, label in chosen])
-    names = metric_names(features.suffix, config.spaces, torchvision=torchvision is not None)
+    names = metric_names(
+        features.suffix, config.spaces, classes=classify is not None, torchvision=torchvision is not None
+    )
     return {name: figures[name] for name in names}
 
 
@@ -148,9 +160,7 @@ def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.dev
 def _row(colorize: Colorize, split: LabSplit, index: int, space: ColorSpace, device: torch.device) -> list[Tensor]:
     """One photo gray, true and predicted: each (3, H, W) in [0, 1]."""
     lightness, chroma = _photos(split, slice(index, index + 1), space, device)
-    # Luma and value are a gray photo as they are; L is not, its gray has no ab.
-    gray = shown(lightness, torch.zeros_like(chroma)) if space is SPACES["lab"] else lightness.expand(-1, 3, -1, -1)
-    return [gray[0], *(shown(lightness, c, space)[0] for c in (chroma, colorize(lightness)))]
+    return [space.gray(lightness)[0], *(shown(lightness, c, space)[0] for c in (chroma, colorize(lightness)))]
 
 
 def _mean(per_photo: list[Tensor]) -> float:

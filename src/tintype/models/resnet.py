@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tintype.color import SPACES, lab_to_rgb, net_to_lab
+from tintype.color import SPACES
 from tintype.config import Generator
 from tintype.models.blocks import UpBlock, bounded, init_pix2pix, padded
 from tintype.models.prediction import Prediction
@@ -54,20 +54,13 @@ class ResNet18UNet(nn.Module):
 
     def encode(self, lightness: Tensor) -> list[Tensor]:
         """Lightness (B, 1, H, W) -> the gray photo as the encoder sees it, and the features at 1/2, 1/4 ... 1/32."""
-        x = (self._gray(lightness) - MEAN) / STD
+        x = (self.space.gray(lightness)[:, :1] - MEAN) / STD  # R = G = B
         features = [x]
         for name, stage in self.encoder.items():
             x = stage(x)
             if name in ("relu", "layer1", "layer2", "layer3", "layer4"):
                 features.append(x)
         return features
-
-    def _gray(self, lightness: Tensor) -> Tensor:
-        """The sRGB value, in [0, 1], of the gray that has this lightness; luma and value are just that."""
-        if not self.space.signed:
-            return lightness
-        no_chroma = torch.zeros_like(lightness).expand(-1, 2, -1, -1)
-        return lab_to_rgb(net_to_lab(lightness, no_chroma))[:, :1]
 
 
 class FuseBlock(nn.Module):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tintype.config import Generator, Section, validated
+from tintype.files import replacing, sha256_of
 
 WEIGHTS = "generator.safetensors"
 CARD = "generator.json"
@@ -68,7 +65,9 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn
         card = validated(GeneratorCard, json.loads((folder / CARD).read_text(encoding="utf-8")), where=CARD)
         with torch.device("meta"):  # no memory, no time and no random numbers for weights that are replaced at once
             generator = build_generator(card.generator, len(card.classes), card.image_size)
-        generator.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+        # Copies, which torch aligns: a weight's place in the file must not decide the last bits of what is computed.
+        weights = {name: value.clone() for name, value in load_file(folder / WEIGHTS).items()}
+        generator.load_state_dict(weights, assign=True)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder}: not a saved generator: {' '.join(str(error).split())[:300]}") from None
     return generator.to(device).eval(), card
@@ -76,20 +75,4 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn
 
 def weights_hash(folder: Path) -> str:
     """SHA-256 of ``generator.safetensors``, hexadecimal: the identity of a trained generator."""
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def unfinished(path: Path) -> Path:
-    """Where `replacing` has it written; what a killed process leaves there is rubbish."""
-    return path.with_name(f"{path.name}.tmp")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to; what was written becomes `path` at the end, such that no one ever finds half of it."""
-    temporary = unfinished(path)
-    yield temporary
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())  # the contents before the name: else a power cut can leave an empty file
-    temporary.replace(path)
+    return sha256_of(folder / WEIGHTS)

@@ -39,6 +39,8 @@ def write_table(scores: dict[str, dict[str, float]], out: Path) -> None:
 
 def _cell(column: pd.Series, row: str, name: str) -> str:
     metric = metric_of(name)
+    if pd.isna(column[row]):  # a row without a class branch has no class_accuracy
+        return ""
     text = f"{column[row]:.{metric.digits}f}"
     best = {"min": column.min(), "max": column.max(), None: None}[metric.direction]
     return f"**{text}**" if column[row] == best else text

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from tintype.config import Row
 from tintype.data.cache import LabCache
-from tintype.models.storage import replacing, unfinished
+from tintype.files import replacing, unfinished
 
 EXECUTED = (
     *("color/*.py", "losses/*.py", "models/*.py", "training/*.py"),
     *("data/batches.py", "data/cache.py", "features/__init__.py", "features/blocks.py", "features/perceptual.py"),
-    "published.py",
+    *("files.py", "published.py"),
 )
 """The modules that training executes, seen from the package."""
 
