@@ -70,6 +70,9 @@ class Lab:
         values = merged(self.params(), {key: value for key, value in changes.items() if key != "rows"})
         if "rows" in changes:
             values["rows"] = changes["rows"]
+        self.write_params(values)
+
+    def write_params(self, values: dict) -> None:
         (self.root / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
     def commit(self, message: str) -> None:
@@ -108,6 +111,7 @@ def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Lab:
     """The tiny lab after its first `dvc repro`, committed."""
     lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
     lab.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
+    lab.commit("tiny lab")
     lab.run("dvc", "repro")
     lab.commit("tiny lab, reproduced")
     return lab

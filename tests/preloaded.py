@@ -40,7 +40,9 @@ def preloaded_python() -> Iterator[str]:
     """Serve a `python`; yields its folder, which belongs in PATH."""
     with tempfile.TemporaryDirectory() as folder:  # a short path: a socket's has at most 108 letters
         address, python = Path(folder, "server"), Path(folder, "python")
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{__file__}" call "{address}" "$@"\n')
+        real = sys.executable  # runs what is no script
+        call = f'exec "{real}" -I -S "{__file__}" call "{address}" "$@"'
+        python.write_text(f'#!/bin/sh\ncase "$1" in -*) exec "{real}" "$@";; esac\n{call}\n')
         python.chmod(0o755)
         server = subprocess.Popen([sys.executable, __file__, "serve", str(address)], stdout=subprocess.PIPE)
         try:

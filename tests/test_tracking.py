@@ -85,3 +85,41 @@ def test_an_experiment_deleted_by_hand_comes_back(tracker):
     tracker.client.delete_experiment(tracker.experiment)
     again = Tracker(tracker.lab, tracker.home)
     assert again.client.get_experiment(again.experiment).lifecycle_stage == "active"
+
+
+def test_a_run_knows_the_commit_that_was_trained_and_the_one_that_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")  # a Tracker of before has set it
+
+    def git(*words):
+        done = subprocess.run(["git", *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def written(file, text):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+
+    def committed():
+        git("add", "src", "notes.md", "samples.png")
+        git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "x")
+        return git("rev-parse", "HEAD")
+
+    def measured(weights="w"):
+        tracker = Tracker(tmp_path, tmp_path)
+        return tracker.client.get_run(tracker.log_evaluation(weights, "row", {"psnr": 20.0}, tmp_path / "samples.png"))
+
+    git("init", "-q")
+    for file in ("src/metrics.py", "notes.md", "samples.png"):
+        written(file, "")
+    assert measured("v").data.tags["git_commit"] == "none"
+
+    first = committed()
+    written("notes.md", "notes change no run")
+    of_first = measured()
+    assert (of_first.data.tags["git_commit"], of_first.data.tags["git_dirty"]) == (first, "false")
+    written("src/metrics.py", "pass")
+    assert measured().data.tags["test_git_dirty"] == "true"
+    second = committed()
+    run = measured()
+    assert (run.data.tags["test_git_commit"], run.data.tags["test_git_dirty"]) == (second, "false")
+    assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == (first, "false")
+    assert run.info.run_id == of_first.info.run_id

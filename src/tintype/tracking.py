@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,11 +25,13 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
+from sqlalchemy.exc import SQLAlchemyError
 
-from tintype.config import Row, read_params
+from tintype.config import ConfigError, Row, read_params
+from tintype.environment import environment
 from tintype.git import git
 
 PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
@@ -75,7 +78,8 @@ class Tracker:
         mlflow.set_tracking_uri(self.uri)
         self.client = MlflowClient(self.uri)
         self.experiment = self._experiment()
-        self.git = _git_tags(project)
+        self.place = lab.relative_to(self.home).as_posix() if lab.is_relative_to(self.home) else str(lab)
+        self.git = _git_tags(project, self.place)
 
     def _experiment(self) -> str:
         inside = self.lab != self.home and self.lab.is_relative_to(self.home)
@@ -115,13 +119,11 @@ class Tracker:
             "training_key": key,
             "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
             "data_sha256": digest,
-            **self.git,
-            "reproduce": _command(self.lab, self.home, row.name, self.git["git_commit"]),
+            **environment(),
+            **self._origin(row.name),
         }
-        if experiment := os.environ.get("DVC_EXP_NAME"):
-            tags["dvc_experiment"] = experiment
         run_id: str = self.client.create_run(self.experiment, run_name=row.name, tags=tags).info.run_id
-        params = [Param(name, str(value)) for name, value in _flat(row.model_dump()).items()]
+        params = [Param(name, value) for name, value in flat(row.model_dump()).items()]
         self.client.log_batch(run_id, params=params)
         source = CodeDatasetSource({"path": str(cache.resolve()), "made_by": "stage preprocess"})
         dataset = MetaDataset(source, name="lab-cache", digest=digest[:32])  # type: ignore[abstract]
@@ -136,14 +138,30 @@ class Tracker:
         """
         run_id = self._find(f"tags.weights_sha256 = '{weights}'")
         if run_id is None:
-            again = _command(self.lab, self.home, row, self.git["git_commit"])
-            tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self.git, "reproduce": again}
+            tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self._origin(row)}
             run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
             self.client.set_terminated(run_id)
         now = int(time.time() * 1000)
-        self.client.log_batch(run_id, [Metric(f"test_{name}", figure, now, 0) for name, figure in metrics.items()])
+        # Weights are measured again when only the measuring has changed: the figures then belong to a later commit.
+        measured = {**self.git, "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
+        self.client.log_batch(
+            run_id,
+            [Metric(f"test_{name}", figure, now, 0) for name, figure in metrics.items()],
+            tags=[RunTag(f"test_{name}", value) for name, value in measured.items()],
+        )
         self.client.log_artifact(run_id, str(samples), "samples")
         return run_id
+
+    def _origin(self, row: str) -> dict[str, str]:
+        """Where the present code, params and photos of a row are found again."""
+        experiment = os.environ.get("DVC_EXP_NAME")
+        first = f"dvc exp apply {shlex.quote(experiment)}" if experiment else f"git checkout {self.git['git_commit']}"
+        return {
+            **self.git,
+            **({"dvc_experiment": experiment} if experiment else {}),
+            "lab": self.place,
+            "reproduce": f"{first} && cd {shlex.quote(self.place)} && dvc repro evaluate@{row}",
+        }
 
     def register(
         self,
@@ -254,6 +272,43 @@ def store_uri(project: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(project / 'mlflow.db').as_posix()}"
 
 
+def find_run(store: str, reference: str) -> Run:
+    """The run that ``ID``, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` means.
+
+    Args:
+        store: its URI, see `store_uri`. A file that is not there is not made.
+        reference: what the user wrote.
+    Raises:
+        ConfigError: there is no such run, version or store.
+    """
+    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
+        raise ConfigError(f"{store}: no MLflow store there; where it is elsewhere, set MLFLOW_TRACKING_URI")
+    form = re.fullmatch(r"(?:runs:/)?(\w+)|models:/([^/@]+)(?:/(\d+)|@([^/@]+))", reference)
+    if form is None:
+        raise ConfigError(f"{reference!r}: allowed: RUN_ID, runs:/RUN_ID, models:/NAME/VERSION, models:/NAME@ALIAS")
+    run_id, model, version_number, alias = form.groups()
+    try:
+        client = MlflowClient(store)
+        if model:
+            by_alias = client.get_model_version_by_alias
+            found = by_alias(model, alias) if alias else client.get_model_version(model, version_number)
+            run_id = found.run_id
+        if run_id:
+            return client.get_run(run_id)
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:  # the latter: a damaged store
+        raise ConfigError(f"{reference}: {' '.join(str(error).split())}") from None
+    raise ConfigError(f"{reference}: this version was registered without a run; allowed: one that a lab registered")
+
+
+def only_run(store: str) -> Run:
+    """The run of a store that one row was trained and measured in, and nothing else. Raises `ConfigError`."""
+    client = MlflowClient(store)
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    if len(runs) != 1:
+        raise ConfigError(f"{store}: has {len(runs)} runs; needed is one, that the stages train and evaluate share")
+    return runs[0]
+
+
 def create_store(project: Path) -> None:
     """Make the sqlite store once, under a lock: processes that create it side by side crash each other."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
@@ -268,31 +323,28 @@ def _original(lab: Path, project: Path) -> Path:
     return (lab / read_params(params)["repo"]).resolve() if params.exists() else project
 
 
-def _git_tags(checkout: Path) -> dict[str, str]:
-    """The code's commit, and whether what ran differs from it. In an experiment's copy, the copy is asked."""
+def _git_tags(checkout: Path, place: str) -> dict[str, str]:
+    """The code's commit, and whether what ran differs from it. In an experiment's copy, the copy is asked.
+
+    What ran is the code and the lab's params: notes, and another lab that is being made, change no run.
+    """
     commit = git(checkout, "rev-parse", "HEAD")
     if commit is None:
         return {"git_commit": "none", "git_dirty": "unknown"}
-    # What runs write (dvc.lock, metrics, reports) does not make their sources dirty.
-    written = tuple(f":(exclude,glob)**/{name}" for name in ("dvc.lock", "metrics/**", "report/**"))
-    changed = git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
+    params = () if Path(place).is_absolute() else (f"{place}/params.yaml",)
+    ran = ("src", "stages", "dvc.yaml", *params)
+    changed = git(checkout, "status", "--porcelain", "--untracked-files=no", "--", *ran)
     return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
 
 
-def _command(lab: Path, project: Path, row: str, commit: str) -> str:
-    place = lab.relative_to(project).as_posix() if lab.is_relative_to(project) else str(lab)
-    if experiment := os.environ.get("DVC_EXP_NAME"):
-        first = f"dvc exp apply {shlex.quote(experiment)}"
-    else:
-        first = f"git checkout {commit}"
-    return f"{first} && cd {shlex.quote(place)} && dvc repro evaluate@{row}"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as MLflow's flat params: ``loss.l1_weight``, ``training.phases.0.lr``."""
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested sections as MLflow's flat params: ``loss.l1_weight``, ``training.phases.0.lr``; lists become tuples."""
+    named: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
             value = {str(index): item for index, item in enumerate(value)}
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
+        if isinstance(value, Mapping):
+            named.update(flat(value, f"{prefix}{key}."))
+        else:
+            named[f"{prefix}{key}"] = str(tuple(value) if isinstance(value, list) else value)
+    return named

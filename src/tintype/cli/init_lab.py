@@ -1,28 +1,13 @@
-"""The `tintype` command. Heavy imports wait inside the commands: `tintype --help` answers at once."""
+"""`tintype init-lab`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Automatic image colorization as a reproducible pipeline. `dvc repro` runs a lab; this command makes one.",
-)
 
-
-@app.callback()
-def _root() -> None:
-    """Keep `init-lab` a sub-command while it is the only one."""
-
-
-@app.command("init-lab")
 def init_lab(
     folder: Annotated[Path, typer.Argument(help="Where the lab goes; inside the project or anywhere else.")],
     photos: Annotated[Path, typer.Option(help="A folder of colour photos; its sub-folders are the classes.")],
@@ -36,14 +21,3 @@ def init_lab(
 
     made = make_lab(folder, dataset=dataset, photos=photos, labels=labels, limit=limit, minutes=minutes)
     typer.echo(made)
-
-
-def main() -> None:
-    """Run the command. A user's mistake is one line and exit 2, never a traceback."""
-    from tintype.config import ConfigError
-
-    try:
-        app()
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -1,0 +1,47 @@
+"""`tintype gate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def gate(
+    against: Annotated[
+        str, typer.Option(metavar="REV", help="The git revision whose committed metrics are the measure.")
+    ] = "HEAD",
+    md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request's comment.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure the tolerances and write them into params.yaml.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=5, help="--calibrate: how many seeds, 1 to SEEDS.")] = 5,
+) -> None:
+    """Compare the lab's metrics with those of a revision. Nothing is run: `dvc repro` first.
+
+    Exit 0: no metric of any row got worse than chance explains. 1: one did, or is gone, or is too good to be true; it
+    is named. 2: they cannot be compared, and why.
+    """
+    from tintype.config import ConfigError
+    from tintype.gate import check
+
+    if calibrate:
+        from tintype.gate.calibrate import SPREAD
+        from tintype.gate.calibrate import calibrate as measure
+        from tintype.pipeline import Pipeline
+
+        found = measure(Pipeline(Path.cwd()), range(1, seeds + 1))
+        typer.echo(f"{len(found)} tolerances in params.yaml under gate, the figures of {seeds} seeds in {SPREAD}")
+        return
+
+    from tintype.gate.show import as_json as json_of
+    from tintype.gate.show import as_markdown, as_text, failing
+
+    if md and as_json:
+        raise ConfigError("--md --json: allowed is one of the two")
+    compared = check(Path.cwd(), against)
+    show = as_markdown if md else json_of if as_json else as_text
+    typer.echo(show(compared, against))
+    raise typer.Exit(1 if failing(compared) else 0)

@@ -1,0 +1,43 @@
+"""The metric gate: did any row of a lab become worse than chance explains?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from tintype.config import ConfigError
+from tintype.gate.compare import Compared, compare
+from tintype.metrics import FLOOR_NAMES
+from tintype.pipeline import Lock, Pipeline, out_hash
+
+__all__ = ["Compared", "check"]
+
+
+def check(lab: Path, against: str) -> list[Compared]:
+    """Compare a lab's figures with those committed at a revision; nothing is run.
+
+    Raises:
+        ConfigError: they cannot be compared: no such revision, no figures there, no tolerances, or figures here that
+            are not of the present code and params.
+    """
+    pipeline = Pipeline(lab)
+    gate = pipeline.config().gate
+    commit = pipeline.commit(against)
+    if gate is None:
+        raise ConfigError("gate: not in params.yaml; `tintype gate --calibrate` measures and writes it")
+    then, now = pipeline.figures(commit), pipeline.figures()
+    if not then:
+        raise ConfigError(f"{against}: has no metrics/*.json of this lab; allowed: a revision where it was run")
+    stale = {stage: parts for stage, parts in pipeline.stale().items() if stage not in ("report", "register")}
+    if stale:
+        stage, parts = next(iter(stale.items()))
+        raise ConfigError(
+            f"the figures here are not those of the code and params here: {stage}: {parts[0]}; run `dvc repro` first"
+        )
+    return compare(then, now, gate, _without_chance(pipeline.lock(commit), pipeline.lock(), then))
+
+
+def _without_chance(then: Lock, now: Lock, rows: Collection[str]) -> list[str]:
+    """The floors, and the rows whose weights are those of then."""
+    weights = ((row, out_hash(then, f"models/{row}"), out_hash(now, f"models/{row}")) for row in rows)
+    return [*FLOOR_NAMES, *(row for row, old, new in weights if old is not None and old == new)]

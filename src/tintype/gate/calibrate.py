@@ -1,0 +1,94 @@
+"""The lab run with several seeds, to see how far its figures move by chance."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from tintype.config import ConfigError, Tolerance
+from tintype.gate.tolerances import tolerances
+from tintype.git import git
+from tintype.pipeline import Figures, Pipeline
+
+SPREAD = "report/spread.csv"
+TOO_GOOD = 10.0
+COMMENT = "What `tintype gate` takes for chance, measured by `tintype gate --calibrate --seeds {seeds}` ({file})."
+
+
+def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, Tolerance]:
+    """Run the lab once a seed, write every figure to ``report/spread.csv``, and tolerances into ``params.yaml``.
+
+    The seed is that of training and of the networks trained in domain: it is the chance that another machine brings,
+    too. Each run is a DVC experiment in a temporary copy, so that the lab stays as it is and what was run before comes
+    from DVC's run cache; MLflow's store does not see them.
+
+    Args:
+        pipeline: of a lab in git.
+        seeds: at least two.
+    Raises:
+        ConfigError: a run failed.
+    """
+    with tempfile.TemporaryDirectory() as store:
+        runs = {
+            seed: _figures_with(pipeline, seed, store)
+            for seed in tqdm(seeds, desc="calibrate", unit="seed", disable=None)
+        }
+    spread = pd.DataFrame(
+        {"row": row, "seed": seed, **figures} for seed, rows in runs.items() for row, figures in rows.items()
+    )
+    (pipeline.lab / SPREAD).parent.mkdir(exist_ok=True)
+    spread.to_csv(pipeline.lab / SPREAD, index=False)
+    found = tolerances(spread)
+    _write(pipeline.lab / "params.yaml", found, len(seeds))
+    return found
+
+
+def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
+    """The lab's figures with another seed."""
+    name = f"calibrate-{seed}"
+    if _experiment(pipeline, name):  # of a calibration that was cut off
+        pipeline.dvc("exp", "remove", name)
+    settings = [word for key in ("training.seed", "features.seed") for word in ("--set-param", f"{key}={seed}")]
+    env = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(store, 'mlflow.db').as_posix()}"}
+    # Data that only a remote has is pulled if there is one.
+    pipeline.dvc("exp", "run", "--temp", "--name", name, *settings, "evaluate", "floors", env=env, show=True)
+    commit = _experiment(pipeline, name)
+    if commit is None:
+        raise ConfigError(f"experiment {name}: DVC ran it and has no result; `dvc exp show` may tell")
+    figures = pipeline.figures(commit)
+    pipeline.dvc("exp", "remove", name)
+    return figures
+
+
+def _experiment(pipeline: Pipeline, name: str) -> str | None:
+    """The commit of a DVC experiment on the present one."""
+    listed = git(pipeline.lab, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
+    return next((line.split()[0] for line in listed.splitlines() if line.endswith(f"/{name}")), None)
+
+
+def _write(params: Path, found: dict[str, Tolerance], seeds: int) -> None:
+    """Put the tolerances under ``gate``; all other keys, and every comment, stay as they are."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+
+    yaml = YAML()
+    yaml.width = 120
+    values = yaml.load(params.read_text())
+    section = CommentedMap(too_good=values.get("gate", {}).get("too_good", TOO_GOOD), tolerances=CommentedMap())
+    for metric, tolerance in found.items():
+        line = CommentedMap(tolerance.model_dump())
+        line.fa.set_flow_style()
+        section["tolerances"][metric] = line
+    known = "gate" in values
+    values["gate"] = section
+    if not known:
+        words = COMMENT.format(seeds=seeds, file=SPREAD)
+        values.yaml_set_comment_before_after_key("gate", before=f"\n{words}")
+    temporary = params.with_name("params.yaml.tmp")
+    with temporary.open("w") as file:
+        yaml.dump(values, file)
+    temporary.replace(params)

@@ -1,0 +1,162 @@
+"""What DVC and git know of a lab: its figures now and at a revision, its lock, what of it is stale."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tintype.config import ConfigError, Lab, load_lab
+from tintype.git import git
+from tintype.metrics import FLOOR_NAMES
+
+Figures = dict[str, dict[str, float]]
+"""By row, the floors among them, and full name of the metric."""
+Lock = dict[str, Any]
+"""The stages of a ``dvc.lock`` by name."""
+
+
+class Pipeline:
+    """A lab's pipeline.
+
+    Args:
+        lab: the lab's root folder.
+    Raises:
+        ConfigError: it is no lab.
+    """
+
+    def __init__(self, lab: Path) -> None:
+        self.lab = lab.resolve()
+        for name in ("params.yaml", "dvc.yaml"):
+            if not (self.lab / name).exists():
+                raise ConfigError(f"{lab}: no {name} here; allowed: a lab's folder (`tintype init-lab` makes one)")
+
+    def config(self) -> Lab:
+        """The lab's params. Raises `ConfigError`."""
+        return load_lab(self.lab / "params.yaml")
+
+    def dvc(self, *words: str, env: Mapping[str, str] | None = None, show: bool = False) -> str:
+        """What a DVC command in the lab prints on stdout; with `show`, it goes to stderr instead, as it comes.
+
+        DVC's own errors are on stderr. Raises `ConfigError` where the command fails.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *words],
+            cwd=self.lab,
+            # Stages call `python`: this one, whatever environment is active.
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+                "DVC_NO_ANALYTICS": "1",
+                **(env or {}),
+            },
+            stdout=sys.stderr if show else subprocess.PIPE,
+            stderr=None if show else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            why = "" if show else (done.stderr.strip() or "no reason given").splitlines()[-1]
+            raise ConfigError(f"dvc {' '.join(words)} failed (exit {done.returncode}) {why}".strip())
+        return done.stdout or ""
+
+    def commit(self, revision: str) -> str:
+        """Its full hash. Raises `ConfigError` where git knows none such."""
+        if git(self.lab, "rev-parse", "--git-dir") is None:
+            raise ConfigError(f"{self.lab}: not in a git repository, there is no revision {revision!r}")
+        found = git(self.lab, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        if not found:
+            raise ConfigError(f"{revision!r}: git knows no such revision here")
+        return found
+
+    def file_at(self, revision: str, path: str) -> str | None:
+        """A file of the lab as a revision has it; None where it has none."""
+        return git(self.lab, "show", f"{revision}:./{path}")
+
+    def figures(self, revision: str | None = None) -> Figures:
+        """The metrics of every row; of a revision, what is committed there; else the lab's files.
+
+        A row without a file, or with one that is not a flat mapping of names to numbers, is left out.
+        """
+        return {row: found for row in self._rows(revision) if (found := self._row_figures(row, revision)) is not None}
+
+    def _rows(self, revision: str | None) -> list[str]:
+        if revision is None:
+            return [*FLOOR_NAMES, *self.config().rows]
+        # Not through `Lab`: the keys that a params file had then may not be those of now.
+        params = _yaml(self.file_at(revision, "params.yaml"), f"{revision}:params.yaml")
+        return [*FLOOR_NAMES, *(params.get("rows") or {})]
+
+    def _row_figures(self, row: str, revision: str | None) -> dict[str, float] | None:
+        path = f"metrics/{row}.json"
+        if revision is None:
+            text = (self.lab / path).read_text() if (self.lab / path).is_file() else None
+        else:
+            text = self.file_at(revision, path)
+        try:
+            values = json.loads(text) if text is not None else None
+        except ValueError:
+            return None
+        numbers = isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values())
+        return values if numbers else None
+
+    def lock(self, revision: str | None = None) -> Lock:
+        """The stages of ``dvc.lock``, by name; {} where there is no lock."""
+        if revision is None:
+            file = self.lab / "dvc.lock"
+            text = file.read_text() if file.is_file() else None
+        else:
+            text = self.file_at(revision, "dvc.lock")
+        return dict(_yaml(text, f"{revision}:dvc.lock" if revision else "dvc.lock").get("stages", {}))
+
+    def stale(self, env: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+        """Stages whose lock does not belong to what lies here, each with what disagrees: ``src/x.py: modified``.
+
+        As `dvc status` finds it. What is not here is not stale: it may be in a remote.
+        """
+        status = json.loads(self.dvc("status", "--json", env=env) or "{}")
+        stale = {stage: list(_disagreements(parts)) for stage, parts in status.items()}
+        return {stage: parts for stage, parts in stale.items() if parts}
+
+
+def out_hash(lock: Lock, path: str) -> str | None:
+    """The hash that a lock has of an output; None where it has none."""
+    for stage in lock.values():
+        for out in stage.get("outs", []):
+            if out["path"] == path:
+                return str(out["md5"])
+    return None
+
+
+def _yaml(text: str | None, name: str) -> dict[str, Any]:
+    """The mapping in the file `name`; {} for a file that is not there.
+
+    Raises `ConfigError` where it is no mapping: with the marks of a merge, say.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=False).load(text or "{}") or {}
+    except YAMLError as error:
+        raise ConfigError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name}: allowed is a mapping, found {type(values).__name__}")
+    return values
+
+
+def _disagreements(parts: list[Any]) -> Any:
+    for part in parts:
+        if isinstance(part, str):  # changed command
+            yield part
+            continue
+        for paths in part.values():
+            for path, what in paths.items():
+                if isinstance(what, Mapping):  # params: a file's keys
+                    yield from (f"{path}: {key} {state}" for key, state in what.items())
+                elif what not in ("deleted", "not in cache"):
+                    yield f"{path}: {what}"

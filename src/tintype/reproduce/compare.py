@@ -1,0 +1,132 @@
+"""A run beside its second making: the same to the bit, or within what another machine explains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from tintype.config import Gate
+
+HASHES = {"config": "config_sha256", "photos": "data_sha256", "weights": "weights_sha256"}
+"""What is compared by its hash, and the run's tag that has it."""
+ENVIRONMENT = ("torch", "device", "threads")
+"""Tags of what decides the last digits, see `tintype.environment`."""
+UNKNOWN = "unknown"
+Environment = dict[str, tuple[str, str]]
+"""What of torch, device and threads is another one, or unknown: then and now."""
+
+
+class Verdict(StrEnum):
+    """Of one thing compared."""
+
+    IDENTICAL = "identical"
+    """To the bit."""
+    WITHIN = "within tolerance"
+    """Off by no more than the gate takes for chance, in another environment."""
+    DIFFERS = "differs"
+    UNCOMPARED = "not compared"
+    """Only one of the two has it."""
+
+
+class Finding(NamedTuple):
+    """One thing, then and now."""
+
+    what: str
+    then: str
+    now: str
+    verdict: Verdict
+    fails: bool
+
+
+class Reproduction(NamedTuple):
+    """What came of making a run again."""
+
+    findings: list[Finding]
+    environment: Environment
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is neither the same nor explained by another environment."""
+        return any(finding.fails for finding in self.findings)
+
+    def __str__(self) -> str:
+        """Aligned columns, and a last line that sums up."""
+        cells = [("", "then", "now", ""), *(finding[:4] for finding in self.findings)]
+        cells += [(name, *pair, UNKNOWN if UNKNOWN in pair else "differs") for name, pair in self.environment.items()]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in cells]
+        return "\n".join([*lines, self._summary()])
+
+    def _summary(self) -> str:
+        changed = ", ".join(f"{name} was {then}, is {now}" for name, (then, now) in self.environment.items())
+        if any(finding.what == "photos" and finding.fails for finding in self.findings):
+            return "not reproduced: the lab's photos are not those of the run"
+        if self.failed:
+            named = ", ".join(finding.what for finding in self.findings if finding.fails)
+            return f"not reproduced: not the same: {named}; {changed or 'torch, device and threads are the same'}"
+        if all(finding.verdict in (Verdict.IDENTICAL, Verdict.UNCOMPARED) for finding in self.findings):
+            return "reproduced: identical to the bit"
+        return f"reproduced: every metric within the gate's tolerance; {changed}"
+
+
+def other_photos(then: str, now: str) -> Reproduction:
+    """What comes of photos that are not those of the run: nothing that training could mend."""
+    return Reproduction([_of_hash("photos", then, now, excused=False)], {})
+
+
+def compare(
+    then: Mapping[str, str],
+    figures_then: Mapping[str, float],
+    now: Mapping[str, str],
+    figures_now: Mapping[str, float],
+    gate: Gate | None,
+) -> Reproduction:
+    """Hashes, then test metrics.
+
+    In the same environment all must be identical. In another one weights are judged by their metrics, and these by the
+    gate's tolerances; photos must still be the same.
+
+    Args:
+        then, now: the tags of the run and of its second making.
+        figures_then, figures_now: their metrics; those called ``test_...`` are compared.
+        gate: the lab's, None: no metric may move.
+    """
+    environment = {}
+    for name in ENVIRONMENT:
+        before, after = then.get(name, UNKNOWN), now.get(name, UNKNOWN)
+        if before != after or UNKNOWN in (before, after):
+            environment[name] = (before, after)
+    metrics = [
+        _of_metric(name.removeprefix("test_"), figures_then.get(name), figures_now.get(name), environment, gate)
+        for name in sorted(figures_then.keys() | figures_now.keys())
+        if name.startswith("test_")
+    ]
+    judged = bool(environment) and any(finding.verdict is not Verdict.UNCOMPARED for finding in metrics)
+    hashes = [
+        _of_hash(what, then[tag], now.get(tag, UNKNOWN), excused=judged and what != "photos")
+        for what, tag in HASHES.items()
+        if tag in then
+    ]
+    return Reproduction([*hashes, *metrics], environment)
+
+
+def _of_hash(what: str, then: str, now: str, *, excused: bool) -> Finding:
+    verdict = Verdict.IDENTICAL if then == now else Verdict.DIFFERS
+    return Finding(what, then[:16], now[:16], verdict, verdict is Verdict.DIFFERS and not excused)
+
+
+def _of_metric(
+    metric: str, then: float | None, now: float | None, environment: Environment, gate: Gate | None
+) -> Finding:
+    def found(verdict: Verdict) -> Finding:
+        shown = ["-" if figure is None else f"{figure:.10g}" for figure in (then, now)]
+        return Finding(metric, shown[0], shown[1], verdict, verdict is Verdict.DIFFERS)
+
+    if then is None or now is None:
+        return found(Verdict.UNCOMPARED)
+    if then == now or (math.isnan(then) and math.isnan(now)):
+        return found(Verdict.IDENTICAL)
+    tolerance = gate.tolerances.get(metric) if gate and environment else None
+    return found(Verdict.WITHIN if tolerance and abs(now - then) <= tolerance.around(then) else Verdict.DIFFERS)

@@ -1,0 +1,88 @@
+"""Where the code, params and photos of a run are found again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tintype.config import ConfigError
+from tintype.git import git
+
+MEASURED = ("test_git_commit", "test_git_dirty", "test_dvc_experiment")
+"""Tags of the commit that the figures are of; without ``test_``, those of the training's."""
+
+
+class Origin(NamedTuple):
+    """What a run was made of."""
+
+    commit: str
+    """Full hash; of a DVC experiment the experiment's own, which holds its params."""
+    lab: Path
+    """Seen from the checkout; absolute where it lies outside."""
+    row: str
+    in_commit: bool
+    """Whether the commit holds the lab. Else only the lab's present params are known."""
+
+
+def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
+    """The origin of a run, by its tags.
+
+    Raises:
+        ConfigError: it cannot be made again from what this checkout has.
+    """
+    if "row" not in tags or "git_commit" not in tags:
+        raise ConfigError(f"run {run_id}: no tags row and git_commit; allowed: a run of tintype's stages")
+    if "weights_sha256" not in tags:
+        raise ConfigError(f"run {run_id}: its training did not finish, there are no weights to compare with")
+    commit, lab, row = _commit(run_id, tags, checkout), _lab(run_id, tags), tags["row"]
+    params = lab / "params.yaml"
+    in_commit = not lab.is_absolute() and git(checkout, "cat-file", "-e", f"{commit}:{params.as_posix()}") is not None
+    if not in_commit and not (checkout / params).is_file():
+        raise ConfigError(f"run {run_id}: its lab {lab} is neither in commit {commit[:12]} nor here")
+    return Origin(commit, lab, row, in_commit)
+
+
+def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
+    """The commit of the figures, where that can be had: DVC trained nothing anew there, so it makes these weights, too.
+
+    Else the commit of the training.
+    """
+    measured = {name.removeprefix("test_"): value for name, value in tags.items() if name in MEASURED}
+    try:
+        return _held(run_id, {**tags, **measured}, checkout)
+    except ConfigError:
+        return _held(run_id, tags, checkout)
+
+
+def _held(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
+    """The commit that holds all that was run. Raises `ConfigError` where none does."""
+    commit, experiment = tags["git_commit"], tags.get("dvc_experiment")
+    if commit == "none":
+        raise ConfigError(f"run {run_id}: made before there was a commit; none holds its code")
+    if experiment:
+        # Params set with -S, and any change not committed, are in the commit that DVC makes of the experiment.
+        found = git(checkout, "rev-parse", "--verify", "--quiet", f"refs/exps/{commit[:2]}/{commit[2:]}/{experiment}")
+        if not found:
+            raise ConfigError(
+                f"run {run_id}: DVC's experiment {experiment!r} on {commit[:12]} is not in this checkout; "
+                "`dvc exp pull` gets it where it was pushed to"
+            )
+        return found
+    if tags.get("git_dirty") == "true":
+        raise ConfigError(f"run {run_id}: made from uncommitted changes to {commit[:12]}; no commit holds what ran")
+    found = git(checkout, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+    if not found:
+        raise ConfigError(f"run {run_id}: commit {commit} is not in this checkout; `git fetch` gets it where it lies")
+    return found
+
+
+def _lab(run_id: str, tags: Mapping[str, str]) -> Path:
+    """Runs before there was the tag ``lab`` say it in their command: ``git checkout X && cd LAB && ...``."""
+    if "lab" in tags:
+        return Path(tags["lab"])
+    words = shlex.split(tags.get("reproduce", ""))
+    if "cd" not in words[:-1]:
+        raise ConfigError(f"run {run_id}: no tag lab; allowed: a run of tintype's stages")
+    return Path(words[words.index("cd") + 1])

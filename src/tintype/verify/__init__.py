@@ -1,0 +1,35 @@
+"""A finished lab checked: does what lies here agree with what is written of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tintype.config import ConfigError
+from tintype.pipeline import Pipeline
+from tintype.verify.champion import check_champion
+from tintype.verify.files import check_files
+from tintype.verify.finding import Finding
+from tintype.verify.metrics import check_metrics
+from tintype.verify.table import check_table
+
+__all__ = ["CHECKS", "Finding", "verify"]
+
+CHECKS: dict[str, Callable[[Pipeline], Finding]] = {
+    "files": check_files,
+    "metrics": check_metrics,
+    "table": check_table,
+    "champion": check_champion,
+}
+
+
+def verify(pipeline: Pipeline) -> Iterator[tuple[str, Finding]]:
+    """Every check by name, one after the other; nothing in the lab is changed.
+
+    Raises:
+        ConfigError: it cannot be verified: its params are wrong, or it never ran.
+    """
+    pipeline.config()
+    if not pipeline.lock():
+        raise ConfigError(f"{pipeline.lab}: no dvc.lock here, it never ran; `dvc repro` runs it")
+    for name, check in CHECKS.items():
+        yield name, check(pipeline)

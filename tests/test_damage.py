@@ -1,0 +1,151 @@
+"""Planted damage through the real chain: the gate catches each kind, and lets other seeds pass.
+
+The lab is the default one made smaller: flowers and fruit only, which have a left and a right, at 32 pixels. Its
+tolerances come from `tintype gate --calibrate`, as everyone's do.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import Lab, copy_of_checkout
+from preloaded import preloaded_python
+
+from tintype.data.sample import draw_scene
+from tintype.gate.calibrate import calibrate
+from tintype.pipeline import Pipeline
+
+pytestmark = pytest.mark.slow
+
+ROW = "gan_l1_class"
+SMALLER = {
+    "filter": {"test": 0.25},
+    "preprocess": {"image_size": 32},
+    "features": {"filters": 8, "epochs": 3},
+    "generator": {"depth": 4},
+    "discriminator": {"layers": 1},
+    "training": {
+        "phases": [{"train": "adversarial", "epochs": 15, "lr": 0.001, "schedule": "cosine", "lr_final": 1e-5}]
+    },
+    "rows": {ROW: {"loss": {"class_weight": 0.003}}},
+}
+CALIBRATED, OTHERS = range(1, 6), range(6, 11)
+
+
+class Damage(NamedTuple):
+    """A line of the sources as it should be and as it is damaged, and the verdicts that tell."""
+
+    module: str
+    sound: str
+    damaged: str
+    caught_by: dict[tuple[str, str], str]
+
+
+DAMAGES = {
+    "the sign of the adversarial loss is flipped": Damage(
+        "losses/reconstruction.py",
+        'terms["adversarial"] = loss.adversarial_weight *',
+        'terms["adversarial"] = -loss.adversarial_weight *',
+        {(ROW, "ciede2000"): "worse"},
+    ),
+    "flips are applied to the lightness only": Damage(
+        "data/batches.py",
+        "L, ab = (codes.flip(-1) if flip else codes).split([1, 2], dim=-3)",
+        "L, ab = codes.split([1, 2], dim=-3)\n        L = L.flip(-1) if flip else L",
+        {(ROW, "psnr"): "worse"},
+    ),
+    "ab are scaled by 0.8": Damage(
+        "evaluation.py",
+        "return generator(lightness).chroma",
+        "return 0.8 * generator(lightness).chroma",
+        {(ROW, "colorfulness"): "moved"},
+    ),
+    "batch norm is left in training mode": Damage(
+        "evaluation.py",
+        "    def colorize(lightness: Tensor) -> Tensor:\n",
+        "    def colorize(lightness: Tensor) -> Tensor:\n"
+        "        for module in generator.modules():\n"
+        "            module.training = type(module).__name__ == 'BatchNorm2d' and len(lightness) > 1\n",
+        {(ROW, "psnr"): "worse"},
+    ),
+    "the classes of the training photos are shuffled": Damage(
+        "losses/reconstruction.py",
+        "class_entropy(prediction.class_logits, batch.labels)",
+        "class_entropy(prediction.class_logits, batch.labels[torch.randperm(len(batch.labels))])",
+        {(ROW, "class_accuracy"): "worse"},
+    ),
+    "the training photos are evaluated": Damage(
+        "evaluation.py",
+        'cache.split("test")',
+        'cache.split("train")',
+        {("gray", "ciede2000"): "moved", ("mean_ab", "psnr"): "moved", (ROW, "ciede2000"): "too good"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Reproduced, calibrated and committed; its `python` starts at once."""
+    photos = tmp_path_factory.mktemp("photos")
+    for name in ("flowers", "fruit"):
+        (photos / name).mkdir()
+        for number in range(200):
+            draw_scene(name, np.random.SeedSequence([5, number])).save(photos / name / f"{number:03d}.png")
+    lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
+    params = lab.params()
+    params.pop("gate", None)
+    lab.write_params(params)
+    lab.change_params({**SMALLER, "data": {"source": "folder", "origin": str(photos)}})
+    lab.commit("smaller lab")
+    with preloaded_python() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(Path(folder, "python")))
+        patch.setenv("PATH", os.pathsep.join([folder, os.environ["PATH"]]))
+        Pipeline(lab.root).dvc("repro", "evaluate", "floors")
+        calibrate(Pipeline(lab.root), CALIBRATED)
+        lab.commit("reproduced and calibrated")
+        yield lab
+
+
+def run_and_gate(lab: Lab):
+    """What the gate says after a `dvc repro`: its exit status, and the verdicts of the figures that fail."""
+    Pipeline(lab.root).dvc("repro", "evaluate", "floors")
+    done = lab.run("tintype", "gate", "--json", check=False)
+    figures = json.loads(done.stdout)["figures"]
+    return done.returncode, {(f["row"], f["metric"]): f["verdict"] for f in figures if f["fails"]}
+
+
+@pytest.fixture
+def restored(lab):
+    """The lab; after the test it is as committed."""
+    yield lab
+    lab.run("git", "checkout", "-q", ".")
+
+
+@pytest.mark.parametrize("seed", OTHERS)
+def test_an_unchanged_tree_passes_with_another_seed(restored, seed):
+    restored.change_params({"training": {"seed": seed}, "features": {"seed": seed}})
+    assert run_and_gate(restored) == (0, {})
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_caught(restored, name):
+    damage = DAMAGES[name]
+    module = restored.root / "src/tintype" / damage.module
+    sound = module.read_text()
+    assert sound.count(damage.sound) == 1
+    module.write_text(sound.replace(damage.sound, damage.damaged))
+    status, failing = run_and_gate(restored)
+    assert status == 1
+    assert damage.caught_by.items() <= failing.items()
+
+
+def test_one_epoch_in_place_of_all_is_caught(restored):
+    phases = restored.params()["training"]["phases"]
+    restored.change_params({"training": {"phases": [{**phases[0], "epochs": 1}]}})
+    status, failing = run_and_gate(restored)
+    assert status == 1
+    assert {(ROW, "ciede2000"): "worse", (ROW, "psnr"): "worse", (ROW, "l1"): "worse"}.items() <= failing.items()
