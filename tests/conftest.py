@@ -110,6 +110,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Lab:
     """The tiny lab after its first `dvc repro`, committed."""
     lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
+    lab.write_params({key: value for key, value in lab.params().items() if key != "gate"})  # of the default lab
     lab.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
     lab.commit("tiny lab")
     lab.run("dvc", "repro")

@@ -39,6 +39,7 @@ def test_a_lab_outside_any_git_repository(init_lab, checkout, photos, tmp_path):
     assert "no_scm = True" in (lab / ".dvc/config").read_text()
     assert (lab / "dvc.yaml").resolve() == checkout.root / "dvc.yaml"
     assert "default lab" not in (lab / "params.yaml").read_text()
+    assert values.gate is None  # the default lab's tolerances were measured on other photos
 
     again = Lab(lab)
     again.run("dvc", "repro", "filter")
