@@ -7,14 +7,13 @@ from _stage import REPO, lab_root, run
 from tintype.config import load_lab
 from tintype.data.cache import LabCache
 from tintype.evaluation import measure, trained
-from tintype.models import weights_hash
 from tintype.tracking import Tracker
 
 
 def stage(params: Path, model: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
     cache = LabCache.open(cache_folder)
     results = measure(trained(model), cache, features, load_lab(params).evaluate, metrics, samples)
-    Tracker(lab_root(), REPO).log_evaluation(weights_hash(model), model.name, results, samples)
+    Tracker(lab_root(), REPO).log_evaluation(model, results, samples)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,16 @@ def test_the_result_for_people_and_machines():
     ]
 
 
+def test_json_has_no_number_where_there_is_none():
+    compared = compare({"a": {"psnr": 20.0}}, {"a": {"psnr": math.nan}}, GATE, [])
+
+    def refused(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    (figure,) = json.loads(as_json(compared, "main"), parse_constant=refused)["figures"]
+    assert (figure["then"], figure["now"], figure["fails"]) == (20.0, None, True)
+
+
 def test_a_tolerance_lies_over_every_rows_spread():
     # psnr: standard deviations 1 at 10 and 3 at 20, so that the lowest line over both goes through both:
     # 0.2 * size - 1 would have a negative absolute part, so relative alone: the larger of 1 / 10 and 3 / 20.
@@ -197,9 +207,62 @@ def test_a_row_that_is_gone_closes_the_gate(gated_lab):
         done = gated_lab.run("tintype", "gate", "--md", check=False)
     finally:
         gated_lab.run("git", "checkout", "-q", ".")
+        gated_lab.run("dvc", "checkout", "-q", "--force")
     assert done.returncode == 1
     assert "| `wgan_gp_l2_class` | psnr |" in done.stdout
     assert "missing: the row is gone" in done.stdout
+
+
+def test_no_change_is_judged_by_tolerances_that_it_brings_along(gated_lab):
+    metrics = gated_lab.root / "metrics/gan_l1.json"
+    kept = json.loads(metrics.read_text())
+    # A lab at a revision with better figures than it has now; and with it a change that calls this loss chance.
+    metrics.write_text(json.dumps({**kept, "psnr": 3 * kept["psnr"]}))
+    gated_lab.commit("better figures")
+    metrics.write_text(json.dumps(kept))
+    try:
+        gated_lab.change_params({"gate": {"tolerances": {"psnr": {"absolute": 1000.0}}}})
+        done = gated_lab.run("tintype", "gate", check=False)
+        assert done.returncode == 1
+        assert next(line.split()[:2] for line in done.stdout.splitlines() if "worse" in line) == ["gan_l1", "psnr"]
+
+        gated_lab.change_params({"gate": {"tolerances": {"psnr": {"direction": "min"}}}})
+        done = gated_lab.run("tintype", "gate", check=False)
+        assert (done.returncode, done.stderr) == (
+            2,
+            "error: gate.tolerances.psnr.direction = 'min': allowed: 'max'\n",
+        )
+    finally:
+        gated_lab.run("git", "reset", "-q", "--hard", "HEAD~1")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("metrics/gan_l1.json", "<<<<<<< main", "HEAD:metrics/gan_l1.json: allowed is a mapping of names to numbers"),
+        (
+            "src/tintype/losses/rebalancing.py",
+            None,
+            "src/tintype/losses/rebalancing.py: deleted; run `dvc repro` first",
+        ),
+        ("dvc.lock", "<<<<<<< main\n", "dvc.lock: not YAML: "),
+    ],
+)
+def test_what_is_broken_cannot_be_compared(gated_lab, path, text, message):
+    file = gated_lab.root / path
+    kept = file.read_text()
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+        gated_lab.commit("broken")
+    if path.startswith("metrics"):
+        file.write_text(kept)
+    done = gated_lab.run("tintype", "gate", check=False)
+    gated_lab.run("git", "reset", "-q", "--hard", "HEAD~1" if text else "HEAD")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from conftest import Lab
 
 from tintype.config import ConfigError, Gate
 from tintype.models import weights_hash
+from tintype.pipeline import Pipeline, out_hash
 from tintype.reproduce import reproduce
 from tintype.reproduce.compare import Verdict, compare
 from tintype.reproduce.origin import find_origin
@@ -64,6 +65,16 @@ def test_the_champion_is_made_again_to_the_bit_and_leaves_nothing(finished_lab, 
     metrics = json.loads((finished_lab.root / f"metrics/{row}.json").read_text())
     assert verdicts.keys() == {"config", "photos", "weights", *metrics}
     assert state(finished_lab) == before
+
+
+def test_a_run_from_uncommitted_changes_is_found_by_the_lock_that_was_committed_later(finished_lab):
+    head = finished_lab.run("git", "rev-parse", "HEAD").stdout.strip()  # the tiny lab ran, then its lock was committed
+    before = finished_lab.run("git", "rev-parse", "HEAD~1").stdout.strip()
+    tags = {"row": "gan_l1", "lab": ".", "git_commit": before, "git_dirty": "true", "weights_sha256": "x"}
+    with pytest.raises(ConfigError, match="made from uncommitted changes"):
+        find_origin("run", tags, finished_lab.root)
+    tags["model_md5"] = out_hash(Pipeline(finished_lab.root).lock(), "models/gan_l1")
+    assert find_origin("run", tags, finished_lab.root).commit == head
 
 
 def test_what_is_not_the_same_is_named(finished_lab, store):

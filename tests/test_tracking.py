@@ -105,7 +105,9 @@ def test_a_run_knows_the_commit_that_was_trained_and_the_one_that_measured(tmp_p
 
     def measured(weights="w"):
         tracker = Tracker(tmp_path, tmp_path)
-        return tracker.client.get_run(tracker.log_evaluation(weights, "row", {"psnr": 20.0}, tmp_path / "samples.png"))
+        written(f"{weights}/generator.safetensors", weights)
+        run = tracker.log_evaluation(tmp_path / weights, {"psnr": 20.0}, tmp_path / "samples.png")
+        return tracker.client.get_run(run)
 
     git("init", "-q")
     for file in ("src/metrics.py", "notes.md", "samples.png"):

@@ -12,10 +12,9 @@ from conftest import Lab
 
 from tintype.config import ConfigError, load_lab
 from tintype.models import build_generator, save_generator, weights_hash
-from tintype.pipeline import Pipeline, out_hash
+from tintype.pipeline import Pipeline, folder_hash, out_hash
 from tintype.tracking import Tracker
 from tintype.verify import CHECKS, verify
-from tintype.verify.files import folder_hash
 from tintype.verify.metrics import differences
 
 WEIGHTS = "models/gan_l1/generator.safetensors"

@@ -231,8 +231,8 @@ class Tolerance(Section):
     """How far a metric of a row may move by chance: ``absolute + relative * |old|``."""
 
     direction: Literal["min", "max", "none"] = Field(description="which is better; none: neither, it should stay")
-    absolute: float = Field(ge=0)
-    relative: float = Field(ge=0)
+    absolute: float = Field(ge=0, allow_inf_nan=False)
+    relative: float = Field(ge=0, allow_inf_nan=False)
 
     def around(self, figure: float) -> float:
         """The tolerance of `figure`, in its unit."""

@@ -9,7 +9,9 @@ from pathlib import Path
 def git(folder: Path, *words: str) -> str | None:
     """The answer of a git command in `folder`; None where there is no git, no checkout, or no answer."""
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, errors="replace", check=False
+        )
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

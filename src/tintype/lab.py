@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tintype import roundtrip
 from tintype.config import ConfigError, load_lab
 from tintype.git import git
 from tintype.sizing import size_to_machine
@@ -47,7 +48,7 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
 
     found, classes = count_photos(photos, labels)
     number = min(found, limit or found)
-    params = _base_params()
+    params = roundtrip.read(CHECKOUT / "params.yaml")
     repo = _way_to_checkout(folder)
     inside = folder.resolve().is_relative_to(CHECKOUT) and photos.resolve().is_relative_to(CHECKOUT)
     # Relative only where both move with the checkout: an experiment runs in a copy of it.
@@ -66,27 +67,12 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     _init_dvc(folder)
     (folder / "dvc.yaml").symlink_to(f"{repo}/dvc.yaml")
     _ignore(folder / ".gitignore")
-    _write_yaml(params, folder / "params.yaml")
+    roundtrip.write(params, folder / "params.yaml")
     load_lab(folder / "params.yaml")
     return (
         f"{folder}: a lab of {number} photos in {classes} classes, rows {', '.join(params['rows'])}\n{told}\n"
         f"next: cd {folder} && dvc repro"
     )
-
-
-def _base_params() -> Any:
-    from ruamel.yaml import YAML
-
-    return YAML().load((CHECKOUT / "params.yaml").read_text())
-
-
-def _write_yaml(params: Any, out: Path) -> None:
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.width = 120
-    with out.open("w") as file:
-        yaml.dump(params, file)
 
 
 def _replace(section: Any, values: Mapping[str, Any]) -> None:

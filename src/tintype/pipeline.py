@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Pipeline:
             check=False,
         )
         if done.returncode:
-            why = "" if show else (done.stderr.strip() or "no reason given").splitlines()[-1]
+            lines = (done.stderr or "").strip().splitlines() or ["no reason given"]
+            why = "" if show else next((line for line in lines if line.startswith("ERROR")), lines[-1])
             raise ConfigError(f"dvc {' '.join(words)} failed (exit {done.returncode}) {why}".strip())
         return done.stdout or ""
 
@@ -73,6 +75,10 @@ class Pipeline:
             raise ConfigError(f"{revision!r}: git knows no such revision here")
         return found
 
+    def params(self, revision: str) -> dict[str, Any]:
+        """The params of a revision, not checked: the keys that there were then may not be those of now."""
+        return _yaml(self.file_at(revision, "params.yaml"), f"{revision}:params.yaml")
+
     def file_at(self, revision: str, path: str) -> str | None:
         """A file of the lab as a revision has it; None where it has none."""
         return git(self.lab, "show", f"{revision}:./{path}")
@@ -80,46 +86,47 @@ class Pipeline:
     def figures(self, revision: str | None = None) -> Figures:
         """The metrics of every row; of a revision, what is committed there; else the lab's files.
 
-        A row without a file, or with one that is not a flat mapping of names to numbers, is left out.
+        A row without a file is left out; and one whose file is not a flat mapping of names to numbers, but of a
+        revision that is a `ConfigError`: there, nobody can mend it.
         """
         return {row: found for row in self._rows(revision) if (found := self._row_figures(row, revision)) is not None}
 
     def _rows(self, revision: str | None) -> list[str]:
         if revision is None:
             return [*FLOOR_NAMES, *self.config().rows]
-        # Not through `Lab`: the keys that a params file had then may not be those of now.
-        params = _yaml(self.file_at(revision, "params.yaml"), f"{revision}:params.yaml")
-        return [*FLOOR_NAMES, *(params.get("rows") or {})]
+        return [*FLOOR_NAMES, *(self.params(revision).get("rows") or {})]
 
     def _row_figures(self, row: str, revision: str | None) -> dict[str, float] | None:
         path = f"metrics/{row}.json"
-        if revision is None:
-            text = (self.lab / path).read_text() if (self.lab / path).is_file() else None
-        else:
-            text = self.file_at(revision, path)
         try:
+            text = self._text(path) if revision is None else self.file_at(revision, path)
             values = json.loads(text) if text is not None else None
-        except ValueError:
-            return None
-        numbers = isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values())
-        return values if numbers else None
+        except ValueError:  # of text that is no UTF-8, too
+            values = text = ""
+        if isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values()):
+            return values
+        if revision is not None and text is not None:
+            raise ConfigError(f"{revision}:{path}: allowed is a mapping of names to numbers")
+        return None
+
+    def _text(self, path: str) -> str | None:
+        file = self.lab / path
+        return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def lock(self, revision: str | None = None) -> Lock:
         """The stages of ``dvc.lock``, by name; {} where there is no lock."""
-        if revision is None:
-            file = self.lab / "dvc.lock"
-            text = file.read_text() if file.is_file() else None
-        else:
-            text = self.file_at(revision, "dvc.lock")
+        text = self._text("dvc.lock") if revision is None else self.file_at(revision, "dvc.lock")
         return dict(_yaml(text, f"{revision}:dvc.lock" if revision else "dvc.lock").get("stages", {}))
 
-    def stale(self, env: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+    def stale(self) -> dict[str, list[str]]:
         """Stages whose lock does not belong to what lies here, each with what disagrees: ``src/x.py: modified``.
 
-        As `dvc status` finds it. What is not here is not stale: it may be in a remote.
+        As `dvc status` finds it. Outputs and photos that are not here are not stale: they may be in a remote.
         """
-        status = json.loads(self.dvc("status", "--json", env=env) or "{}")
-        stale = {stage: list(_disagreements(parts)) for stage, parts in status.items()}
+        made = [out["path"] for stage in self.lock().values() for out in stage.get("outs", [])]
+        made.append(self.config().data.origin)
+        status = json.loads(self.dvc("status", "--json") or "{}")
+        stale = {stage: list(_disagreements(parts, made)) for stage, parts in status.items()}
         return {stage: parts for stage, parts in stale.items() if parts}
 
 
@@ -130,6 +137,26 @@ def out_hash(lock: Lock, path: str) -> str | None:
             if out["path"] == path:
                 return str(out["md5"])
     return None
+
+
+def first_commit_with(digest: str, lab: Path) -> str | None:
+    """The oldest commit, of any branch or experiment, whose ``dvc.lock`` of the lab has an output with this hash."""
+    found = git(lab, "log", "--all", "--format=%H", f"-S{digest}", "--", "dvc.lock")
+    return found.splitlines()[-1] if found else None
+
+
+def md5(path: Path) -> str:
+    """Of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def folder_hash(folder: Path) -> str:
+    """As a dvc.lock names a folder's content: by the MD5 of the list of its files and theirs."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    listed.sort(key=lambda file: file["relpath"])
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 def _yaml(text: str | None, name: str) -> dict[str, Any]:
@@ -149,7 +176,7 @@ def _yaml(text: str | None, name: str) -> dict[str, Any]:
     return values
 
 
-def _disagreements(parts: list[Any]) -> Any:
+def _disagreements(parts: list[Any], made: list[str]) -> Iterator[str]:
     for part in parts:
         if isinstance(part, str):  # changed command
             yield part
@@ -158,5 +185,14 @@ def _disagreements(parts: list[Any]) -> Any:
             for path, what in paths.items():
                 if isinstance(what, Mapping):  # params: a file's keys
                     yield from (f"{path}: {key} {state}" for key, state in what.items())
-                elif what not in ("deleted", "not in cache"):
+                elif what == "deleted":
+                    if not any(overlap(path, one) for one in made):
+                        yield f"{path}: deleted"
+                elif what != "not in cache":
                     yield f"{path}: {what}"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is in the other."""
+    one, other = (f"{os.path.normpath(path)}/" for path in (one, other))
+    return one.startswith(other) or other.startswith(one)

@@ -33,6 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tintype.config import ConfigError, Row, read_params
 from tintype.environment import environment
 from tintype.git import git
+from tintype.pipeline import folder_hash
 
 PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
 PACKAGE = Path(__file__).parent
@@ -131,11 +132,14 @@ class Tracker:
             mlflow.log_input(dataset, context="training")
         return run_id
 
-    def log_evaluation(self, weights: str, row: str, metrics: Mapping[str, float], samples: Path) -> str:
-        """Add test metrics and the sample grid to the run that made `weights`; returns the run's id.
+    def log_evaluation(self, model: Path, metrics: Mapping[str, float], samples: Path) -> str:
+        """Add test metrics and the sample grid to the run that made the weights in `model`; returns the run's id.
 
         Weights that no run here made (pulled from a remote, or restored by DVC's run cache) get a run of their own.
         """
+        from tintype.models import weights_hash
+
+        weights, row = weights_hash(model), model.name
         run_id = self._find(f"tags.weights_sha256 = '{weights}'")
         if run_id is None:
             tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self._origin(row)}
@@ -147,7 +151,10 @@ class Tracker:
         self.client.log_batch(
             run_id,
             [Metric(f"test_{name}", figure, now, 0) for name, figure in metrics.items()],
-            tags=[RunTag(f"test_{name}", value) for name, value in measured.items()],
+            tags=[
+                *(RunTag(f"test_{name}", value) for name, value in measured.items()),
+                RunTag("model_md5", folder_hash(model)),  # as dvc.lock has it
+            ],
         )
         self.client.log_artifact(run_id, str(samples), "samples")
         return run_id
@@ -272,6 +279,17 @@ def store_uri(project: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(project / 'mlflow.db').as_posix()}"
 
 
+def has_store(uri: str) -> bool:
+    """Whether there is a store to read: to ask for a sqlite file that is not there would make one."""
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
+
+
+def reader(uri: str) -> MlflowClient:
+    """A client that gives up on a dead server at once; by default MLflow asks it for minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    return MlflowClient(uri)
+
+
 def find_run(store: str, reference: str) -> Run:
     """The run that ``ID``, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` means.
 
@@ -281,14 +299,14 @@ def find_run(store: str, reference: str) -> Run:
     Raises:
         ConfigError: there is no such run, version or store.
     """
-    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
+    if not has_store(store):
         raise ConfigError(f"{store}: no MLflow store there; where it is elsewhere, set MLFLOW_TRACKING_URI")
     form = re.fullmatch(r"(?:runs:/)?(\w+)|models:/([^/@]+)(?:/(\d+)|@([^/@]+))", reference)
     if form is None:
         raise ConfigError(f"{reference!r}: allowed: RUN_ID, runs:/RUN_ID, models:/NAME/VERSION, models:/NAME@ALIAS")
     run_id, model, version_number, alias = form.groups()
     try:
-        client = MlflowClient(store)
+        client = reader(store)
         if model:
             by_alias = client.get_model_version_by_alias
             found = by_alias(model, alias) if alias else client.get_model_version(model, version_number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -26,7 +27,10 @@ app.command("verify")(verify)
 
 
 def main() -> None:
-    """Run the command. A user's mistake is one line and exit 2, never a traceback."""
+    """Run the command. A user's mistake is one line and exit 2, never a traceback.
+
+    A fault of tintype's own exits 3: 1 is the answer "no" of those commands that ask something.
+    """
     from tintype.config import ConfigError
 
     try:
@@ -34,3 +38,6 @@ def main() -> None:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(3)

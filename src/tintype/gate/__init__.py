@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from tintype.config import ConfigError
+from tintype.config import ConfigError, Gate, validated
 from tintype.gate.compare import Compared, compare
-from tintype.metrics import FLOOR_NAMES
+from tintype.metrics import FLOOR_NAMES, check_names
 from tintype.pipeline import Lock, Pipeline, out_hash
 
 __all__ = ["Compared", "check"]
@@ -21,8 +21,9 @@ def check(lab: Path, against: str) -> list[Compared]:
             are not of the present code and params.
     """
     pipeline = Pipeline(lab)
-    gate = pipeline.config().gate
-    commit = pipeline.commit(against)
+    config, commit = pipeline.config(), pipeline.commit(against)
+    check_names(config)
+    gate = _gate(pipeline, commit) or config.gate
     if gate is None:
         raise ConfigError("gate: not in params.yaml; `tintype gate --calibrate` measures and writes it")
     then, now = pipeline.figures(commit), pipeline.figures()
@@ -35,6 +36,12 @@ def check(lab: Path, against: str) -> list[Compared]:
             f"the figures here are not those of the code and params here: {stage}: {parts[0]}; run `dvc repro` first"
         )
     return compare(then, now, gate, _without_chance(pipeline.lock(commit), pipeline.lock(), then))
+
+
+def _gate(pipeline: Pipeline, commit: str) -> Gate | None:
+    """The tolerances of a revision, if it has any: no change is judged by those that it brings along."""
+    section = pipeline.params(commit).get("gate")
+    return validated(Gate, section, where=f"{commit[:12]}:gate") if section else None
 
 
 def _without_chance(then: Lock, now: Lock, rows: Collection[str]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from tintype import roundtrip
 from tintype.config import ConfigError, Tolerance
 from tintype.gate.tolerances import tolerances
 from tintype.git import git
@@ -49,12 +50,12 @@ def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, Tolerance]:
 
 def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
     """The lab's figures with another seed."""
-    name = f"calibrate-{seed}"
+    # Labs of one git repository share the namespace of its experiments.
+    name = f"calibrate-{''.join(letter if letter.isalnum() else '-' for letter in pipeline.lab.name)}-{seed}"
     if _experiment(pipeline, name):  # of a calibration that was cut off
         pipeline.dvc("exp", "remove", name)
     settings = [word for key in ("training.seed", "features.seed") for word in ("--set-param", f"{key}={seed}")]
     env = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(store, 'mlflow.db').as_posix()}"}
-    # Data that only a remote has is pulled if there is one.
     pipeline.dvc("exp", "run", "--temp", "--name", name, *settings, "evaluate", "floors", env=env, show=True)
     commit = _experiment(pipeline, name)
     if commit is None:
@@ -66,29 +67,23 @@ def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
 
 def _experiment(pipeline: Pipeline, name: str) -> str | None:
     """The commit of a DVC experiment on the present one."""
-    listed = git(pipeline.lab, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
-    return next((line.split()[0] for line in listed.splitlines() if line.endswith(f"/{name}")), None)
+    head = pipeline.commit("HEAD")
+    return git(pipeline.lab, "rev-parse", "--verify", "--quiet", f"refs/exps/{head[:2]}/{head[2:]}/{name}")
 
 
 def _write(params: Path, found: dict[str, Tolerance], seeds: int) -> None:
     """Put the tolerances under ``gate``; all other keys, and every comment, stay as they are."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 
-    yaml = YAML()
-    yaml.width = 120
-    values = yaml.load(params.read_text())
-    section = CommentedMap(too_good=values.get("gate", {}).get("too_good", TOO_GOOD), tolerances=CommentedMap())
+    values = roundtrip.read(params)
+    known = values.get("gate") or {}
+    section = CommentedMap(too_good=known.get("too_good", TOO_GOOD), tolerances=CommentedMap())
     for metric, tolerance in found.items():
         line = CommentedMap(tolerance.model_dump())
         line.fa.set_flow_style()
         section["tolerances"][metric] = line
-    known = "gate" in values
     values["gate"] = section
     if not known:
         words = COMMENT.format(seeds=seeds, file=SPREAD)
         values.yaml_set_comment_before_after_key("gate", before=f"\n{words}")
-    temporary = params.with_name("params.yaml.tmp")
-    with temporary.open("w") as file:
-        yaml.dump(values, file)
-    temporary.replace(params)
+    roundtrip.write(values, params)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -37,8 +39,12 @@ def as_markdown(compared: Sequence[Compared], against: str) -> str:
 
 def as_json(compared: Sequence[Compared], against: str) -> str:
     """Every figure, and whether the gate is open. A figure that is missing or not a number is null."""
-    figures = [{**figure._asdict(), "fails": figure.verdict.fails} for figure in compared]
-    return json.dumps({"against": against, "passed": not failing(compared), "figures": figures}, indent=2)
+    figures = [
+        {**figure._asdict(), "then": _finite(figure.then), "now": _finite(figure.now), "fails": figure.verdict.fails}
+        for figure in compared
+    ]
+    told = {"against": against, "passed": not failing(compared), "figures": figures}
+    return json.dumps(told, indent=2, allow_nan=False)
 
 
 def failing(compared: Sequence[Compared]) -> list[Compared]:
@@ -50,7 +56,8 @@ def summary(compared: Sequence[Compared], against: str) -> str:
     """One line: whether it passed, against what, and how many figures got which verdict."""
     counted = Counter(figure.verdict for figure in compared)
     counts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
-    return f"gate {'closed' if failing(compared) else 'passed'} against {against[:12]}: {counts}"
+    name = against[:12] if re.fullmatch("[0-9a-f]{40}", against) else against
+    return f"gate {'closed' if failing(compared) else 'passed'} against {name}: {counts}"
 
 
 def _table(figures: Sequence[Compared]) -> str:
@@ -76,6 +83,10 @@ def _cells(figure: Compared) -> tuple[str, ...]:
         f"±{number(figure.tolerance)}" if figure.tolerance is not None else "",
         verdict,
     )
+
+
+def _finite(figure: float | None) -> float | None:
+    return figure if figure is not None and math.isfinite(figure) else None
 
 
 def _digits(metric: str) -> int:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tintype.config import ConfigError
 from tintype.git import git
+from tintype.pipeline import first_commit_with
 
 MEASURED = ("test_git_commit", "test_git_dirty", "test_dvc_experiment")
 """Tags of the commit that the figures are of; without ``test_``, those of the training's."""
@@ -47,13 +48,19 @@ def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
 def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
     """The commit of the figures, where that can be had: DVC trained nothing anew there, so it makes these weights, too.
 
-    Else the commit of the training.
+    Else the commit of the training. Else the one whose dvc.lock has these weights: people run first, and commit what
+    ran together with the results.
     """
     measured = {name.removeprefix("test_"): value for name, value in tags.items() if name in MEASURED}
     try:
         return _held(run_id, {**tags, **measured}, checkout)
     except ConfigError:
-        return _held(run_id, tags, checkout)
+        try:
+            return _held(run_id, tags, checkout)
+        except ConfigError:
+            if "model_md5" in tags and (later := first_commit_with(tags["model_md5"], checkout / _lab(run_id, tags))):
+                return later
+            raise
 
 
 def _held(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:

@@ -61,12 +61,13 @@ def lab_in(tree: Path, origin: Origin, checkout: Path) -> tuple[Path, bool]:
         (lab / "dvc.yaml").symlink_to(tree / "dvc.yaml")
         params = (present / "params.yaml").read_text()
         if origin.lab.is_absolute():
-            params = re.sub(r"(?m)^repo:.*$", f"repo: {json.dumps(str(tree))}", params)
+            params = re.sub(r"(?m)^repo:.*$", lambda _: f"repo: {json.dumps(str(tree))}", params)
         (lab / "params.yaml").write_text(params)
     values = read_params(lab / "params.yaml")
     if origin.row not in values.get("rows", {}):
         raise ConfigError(f"row {origin.row!r}: not in the run's params.yaml; allowed: {', '.join(values['rows'])}")
-    _link_photos(Path(values["data"]["origin"]), lab, present, inside=tree)
+    if values["data"]["source"] != "sample":  # that is code, which the commit holds
+        _link_photos(Path(values["data"]["origin"]), lab, present, inside=tree)
     return lab, _configure_dvc(lab, present if (present / ".dvc").is_dir() else checkout)
 
 

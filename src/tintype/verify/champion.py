@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tintype.config import ConfigError, load_row, read_params
-from tintype.git import git
-from tintype.pipeline import Pipeline, out_hash
-from tintype.verify.files import folder_hash
+from tintype.pipeline import Pipeline, first_commit_with, folder_hash, out_hash
 from tintype.verify.finding import Finding
 
 if TYPE_CHECKING:
@@ -29,23 +27,20 @@ def check_champion(pipeline: Pipeline) -> Finding:
 
     MLflow's store is read alone; where there is none, none is made.
     """
-    from tintype.tracking import store_uri
+    from tintype.tracking import has_store, reader, store_uri
 
     lab, model = pipeline.lab, pipeline.config().register_.model
     checkout = (lab / pipeline.config().repo).resolve()
     uri = store_uri(checkout)
     said = (lab / REGISTERED).read_text() if (lab / REGISTERED).is_file() else None
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if not has_store(uri):
         if said is not None:
             return Finding(REGISTERED, [f"{REGISTERED}: there is no MLflow store {uri} that has what it says"])
         return Finding(unseen=[f"there is no MLflow store {uri}"])
 
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # else a dead server is asked for minutes
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-
     try:
-        client = MlflowClient(uri)
+        client = reader(uri)
         versions = {str(version.version): version for version in client.search_model_versions(f"name = '{model}'")}
         aliases = client.get_registered_model(model).aliases if versions else {}
     except Exception as error:  # MLflow's, or its database's
@@ -102,7 +97,7 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
     if any(out_hash(pipeline.lock(), f"models/{row}") == digest for row in pipeline.config().rows):
         return None
     # Runs come before their commit: what is made from uncommitted changes may have been committed with the lock.
-    if git(pipeline.lab, "log", "--all", "-1", "--format=%H", f"-S{digest}", "--", "dvc.lock"):
+    if first_commit_with(digest, pipeline.lab):
         return None
     try:
         _refuse_unmakeable(client.get_run(champion.run_id or ""), checkout)

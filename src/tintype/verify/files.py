@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from tintype.config import ConfigError
-from tintype.pipeline import Pipeline
+from tintype.pipeline import Pipeline, md5, overlap
 from tintype.verify.finding import Finding, some
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _stale(stages: Mapping[str, Any], made: list[str], known: list[str]) -> Iter
                     for key, what in state.items():
                         word = {"deleted": "gone", "new": "new"}.get(what, "changed")
                         changed[f"{path}: {key} {word}"].append(name)
-                elif not any(_overlap(path, one) for one in (made if state == "deleted" else known)):
+                elif not any(overlap(path, one) for one in (made if state == "deleted" else known)):
                     changed[f"{path}: {'gone' if state == 'deleted' else 'changed'}"].append(name)
     for what, since in changed.items():
         yield f"{what} since {some(since)} ran"
@@ -127,25 +126,6 @@ def _objects(cache: Any, oid: str) -> Iterator[Path]:
         yield from (file for name in listed if (file := Path(cache.oid_to_path(name))).is_file())
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether they are the same, or one is in the other."""
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
-
-
 def _name(path: Any) -> str:
     """As the lab's user would write it."""
     return os.path.normpath(path.def_path)
-
-
-def md5(path: Path) -> str:
-    """Of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def folder_hash(folder: Path) -> str:
-    """As a dvc.lock names a folder's content: by the MD5 of the list of its files and theirs."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
-    listed.sort(key=lambda file: file["relpath"])
-    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
