@@ -14,7 +14,7 @@ from tintype.config import ConfigError, Gate, load_lab
 from tintype.gate.compare import Verdict, compare
 from tintype.gate.show import as_json, as_markdown, as_text
 from tintype.gate.tolerances import DEVIATIONS, tolerances
-from tintype.metrics import check_names, metric_of
+from tintype.metrics import FLOOR_NAMES, check_names, metric_of
 
 GATE = Gate.model_validate(
     {
@@ -147,6 +147,15 @@ def test_a_tolerance_lies_over_every_rows_spread():
     assert found["ciede2000"].absolute == pytest.approx(0.5 * DEVIATIONS, rel=0.05)  # rounded up to two digits
     assert found["ciede2000"].relative == pytest.approx(0.05 * DEVIATIONS, rel=0.05)
     assert (found["ssim"].absolute, found["ssim"].relative) == (0.001, 0)  # no spread: what a table shows
+
+
+def test_the_default_labs_tolerances_are_those_of_its_spread():
+    spread = pd.read_csv(CHECKOUT / "report/spread.csv")
+    gate = load_lab(CHECKOUT / "params.yaml").gate
+    assert gate is not None
+    assert gate.tolerances == tolerances(spread)
+    assert spread["seed"].nunique() >= 5
+    assert set(spread["row"]) == {*FLOOR_NAMES, *load_lab(CHECKOUT / "params.yaml").rows}
 
 
 def test_a_metric_that_only_some_rows_have_is_judged_by_those():
