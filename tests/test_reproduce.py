@@ -173,6 +173,7 @@ def test_a_run_that_cannot_be_made_again_is_refused(finished_lab, store, tags, m
         store.set_tag(run_id, name, value)
         if name.startswith("git"):
             store.set_tag(run_id, f"test_{name}", value)
+    store.set_tag(run_id, "model_md5", "c0ffee.dir")  # of weights that no dvc.lock holds
     before = state(finished_lab)
     with pytest.raises(ConfigError, match=message.replace("ID", run_id)):
         reproduce(run_id, finished_lab.root / "src")  # anywhere in the checkout

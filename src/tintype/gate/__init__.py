@@ -21,12 +21,13 @@ def check(lab: Path, against: str) -> list[Compared]:
             are not of the present code and params.
     """
     pipeline = Pipeline(lab)
-    config, commit = pipeline.config(), pipeline.commit(against)
+    config = pipeline.config()
     check_names(config)
-    gate = _gate(pipeline, commit) or config.gate
+    pipeline.commit(against)  # there is such a one
+    gate = _gate(pipeline, against) or config.gate
     if gate is None:
         raise ConfigError("gate: not in params.yaml; `tintype gate --calibrate` measures and writes it")
-    then, now = pipeline.figures(commit), pipeline.figures()
+    then, now = pipeline.figures(against), pipeline.figures()
     if not then:
         raise ConfigError(f"{against}: has no metrics/*.json of this lab; allowed: a revision where it was run")
     stale = {stage: parts for stage, parts in pipeline.stale().items() if stage not in ("report", "register")}
@@ -35,13 +36,13 @@ def check(lab: Path, against: str) -> list[Compared]:
         raise ConfigError(
             f"the figures here are not those of the code and params here: {stage}: {parts[0]}; run `dvc repro` first"
         )
-    return compare(then, now, gate, _without_chance(pipeline.lock(commit), pipeline.lock(), then))
+    return compare(then, now, gate, _without_chance(pipeline.lock(against), pipeline.lock(), then))
 
 
-def _gate(pipeline: Pipeline, commit: str) -> Gate | None:
+def _gate(pipeline: Pipeline, revision: str) -> Gate | None:
     """The tolerances of a revision, if it has any: no change is judged by those that it brings along."""
-    section = pipeline.params(commit).get("gate")
-    return validated(Gate, section, where=f"{commit[:12]}:gate") if section else None
+    section = pipeline.params(revision).get("gate")
+    return validated(Gate, section, where=f"{revision}:gate") if section else None
 
 
 def _without_chance(then: Lock, now: Lock, rows: Collection[str]) -> list[str]:
