@@ -33,7 +33,7 @@ SMALLER = {
     },
     "rows": {ROW: {"loss": {"class_weight": 0.003}}},
 }
-CALIBRATED, OTHERS = range(1, 6), range(6, 11)
+CALIBRATED, OTHERS = range(1, 11), range(11, 16)
 
 
 class Damage(NamedTuple):

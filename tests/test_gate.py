@@ -143,7 +143,7 @@ def test_a_tolerance_lies_over_every_rows_spread():
     )
     found = tolerances(spread)
     assert (found["psnr"].direction, found["ciede2000"].direction) == ("max", "min")
-    assert (found["psnr"].absolute, found["psnr"].relative) == (0, pytest.approx(0.15 * DEVIATIONS))
+    assert (found["psnr"].absolute, found["psnr"].relative) == (0, pytest.approx(0.15 * DEVIATIONS, rel=0.05))
     assert found["ciede2000"].absolute == pytest.approx(0.5 * DEVIATIONS, rel=0.05)  # rounded up to two digits
     assert found["ciede2000"].relative == pytest.approx(0.05 * DEVIATIONS, rel=0.05)
     assert (found["ssim"].absolute, found["ssim"].relative) == (0.001, 0)  # no spread: what a table shows
