@@ -58,7 +58,7 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     params["repo"] = repo
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
     params.pop("gate", None)  # its tolerances were measured on other photos
-    params["register"]["model"] = f"colorizer-{_slug(folder.resolve().name)}"
+    params["register"]["model"] = f"colorizer-{slug(folder.resolve().name)}"
     if classes < 2:
         _drop_classes(params)
     told = size_to_machine(params, number, classes, minutes)
@@ -92,7 +92,8 @@ def _way(target: Path, start: Path) -> str:
     return Path(os.path.relpath(target.resolve(), start.resolve())).as_posix()
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A folder's name as a part of others: small letters, digits and ``-``."""
     return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-").lower() or "lab"
 
 

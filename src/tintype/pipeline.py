@@ -100,12 +100,14 @@ class Pipeline:
         path = f"metrics/{row}.json"
         try:
             text = self._text(path) if revision is None else self.file_at(revision, path)
-            values = json.loads(text) if text is not None else None
+            if text is None:
+                return None
+            values = json.loads(text)
         except ValueError:  # of text that is no UTF-8, too
-            values = text = ""
+            values = None
         if isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values()):
             return values
-        if revision is not None and text is not None:
+        if revision is not None:
             raise ConfigError(f"{revision}:{path}: allowed is a mapping of names to numbers")
         return None
 
@@ -153,7 +155,7 @@ def md5(path: Path) -> str:
 
 def folder_hash(folder: Path) -> str:
     """As a dvc.lock names a folder's content: by the MD5 of the list of its files and theirs."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file())
     listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
     listed.sort(key=lambda file: file["relpath"])
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"

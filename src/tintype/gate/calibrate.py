@@ -13,6 +13,7 @@ from tintype import roundtrip
 from tintype.config import ConfigError, Tolerance
 from tintype.gate.tolerances import tolerances
 from tintype.git import git
+from tintype.lab import slug
 from tintype.pipeline import Figures, Pipeline
 
 SPREAD = "report/spread.csv"
@@ -51,7 +52,7 @@ def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, Tolerance]:
 def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
     """The lab's figures with another seed."""
     # Labs of one git repository share the namespace of its experiments.
-    name = f"calibrate-{''.join(letter if letter.isalnum() else '-' for letter in pipeline.lab.name)}-{seed}"
+    name = f"calibrate-{slug(pipeline.lab.name)}-{seed}"
     if _experiment(pipeline, name):  # of a calibration that was cut off
         pipeline.dvc("exp", "remove", name)
     settings = [word for key in ("training.seed", "features.seed") for word in ("--set-param", f"{key}={seed}")]

@@ -84,12 +84,12 @@ def _compared(
 ) -> Compared:
     then, now = (row_then or {}).get(metric), (row_now or {}).get(metric)
     if then is None:
-        verdict = Verdict.NEW if _is_number(now) else Verdict.MISSING
+        verdict = Verdict.NEW if is_number(now) else Verdict.MISSING
         return Compared(row, metric, then, now, None, verdict)
-    if not _is_number(now):
+    if not is_number(now):
         why = "the row is gone" if row_now is None else "the row no longer has it" if now is None else "not a number"
         return Compared(row, metric, then, now, None, Verdict.MISSING, why)
-    if not _is_number(then):
+    if not is_number(then):
         return Compared(row, metric, then, now, None, Verdict.NEW, "there was no number")
     assert now is not None
     if metric not in gate.tolerances:
@@ -118,7 +118,8 @@ def _compared(
     return Compared(row, metric, then, now, tolerance, verdict, reason)
 
 
-def _is_number(figure: float | None) -> bool:
+def is_number(figure: float | None) -> bool:
+    """Whether there is a figure, and a finite one."""
     return figure is not None and math.isfinite(figure)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 
 from tintype.config import ConfigError
-from tintype.gate.compare import Compared, Verdict
+from tintype.gate.compare import Compared, Verdict, is_number
 from tintype.metrics import metric_of
 
 HEADER = ("row", "metric", "then", "now", "change", "tolerance", "verdict")
@@ -40,7 +39,7 @@ def as_markdown(compared: Sequence[Compared], against: str) -> str:
 def as_json(compared: Sequence[Compared], against: str) -> str:
     """Every figure, and whether the gate is open. A figure that is missing or not a number is null."""
     figures = [
-        {**figure._asdict(), "then": _finite(figure.then), "now": _finite(figure.now), "fails": figure.verdict.fails}
+        {**figure._asdict(), "then": _or_null(figure.then), "now": _or_null(figure.now), "fails": figure.verdict.fails}
         for figure in compared
     ]
     told = {"against": against, "passed": not failing(compared), "figures": figures}
@@ -85,8 +84,8 @@ def _cells(figure: Compared) -> tuple[str, ...]:
     )
 
 
-def _finite(figure: float | None) -> float | None:
-    return figure if figure is not None and math.isfinite(figure) else None
+def _or_null(figure: float | None) -> float | None:
+    return figure if is_number(figure) else None
 
 
 def _digits(metric: str) -> int:
