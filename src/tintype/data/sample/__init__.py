@@ -20,7 +20,8 @@ def draw_sample(out: Path, seed: int = 1, photos: int = PHOTOS) -> None:
     """Write photos, classes by turns, as ``out/<class>/<number>.(jpg|png)``, and among them the oddities.
 
     Of each oddity there is one for every 480 photos, at least one. A photo depends on the seed and on its number, not
-    on how many there are; the same seed gives the same bytes (with the same versions of numpy, scipy and Pillow).
+    on how many there are; the same seed gives the same bytes (with the same versions of numpy, scipy and Pillow), on
+    any CPU: scenes are painted in float64, of which the last bits, where CPUs differ, hardly ever decide a level.
     """
     classes = list(SCENES)
     for name in classes:

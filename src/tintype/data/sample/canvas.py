@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-Field = NDArray[Any]  # (H, W), or (3, H, W) where it is a colour; float32
-WARM = np.array([1.1, 1.0, 0.85], np.float32)[:, None, None]  # light is warmer than shadow
+Field = NDArray[Any]  # (H, W), or (3, H, W) where it is a colour; float64
+WARM = np.array([1.1, 1.0, 0.85])[:, None, None]  # light is warmer than shadow
 
 
 @cache
 def rgb(code: str) -> Field:
     """The colour "rrggbb", (3, 1, 1) in [0, 1]."""
-    return np.frombuffer(bytes.fromhex(code), np.uint8).astype(np.float32)[:, None, None] / 255
+    return np.frombuffer(bytes.fromhex(code), np.uint8)[:, None, None] / 255
 
 
 def soft(inside: Field, edge: float = 0.02) -> Field:
@@ -28,12 +28,12 @@ def soft(inside: Field, edge: float = 0.02) -> Field:
 
 def blend(first: Field, second: Field, amount: Field | float) -> Field:
     """From one colour to the other as `amount` (H, W) goes from 0 to 1."""
-    return first + (second - first) * np.clip(amount, 0, 1, dtype=np.float32)
+    return first + (second - first) * np.clip(amount, 0, 1)
 
 
 def fbm(rng: np.random.Generator, height: int, width: int, rows: float, columns: float, octaves: int) -> Field:
     """Fractal value noise (H, W), mean 0, deviation 1: random grids, each twice as fine and half as strong."""
-    total = np.zeros((height, width), np.float32)
+    total = np.zeros((height, width))
     for octave in range(octaves):
         cells = max(2, round(rows * 2**octave)), max(2, round(columns * 2**octave))
         grid = Image.fromarray(rng.random(cells, np.float32))
@@ -49,8 +49,8 @@ class Canvas:
         short, long = (int(side) for side in rng.integers((80, 97), (97, 129)))
         self.height, self.width = (long, short) if rng.random() < 0.2 else (short, long)
         self.right = self.width / self.height
-        self.y, self.x = np.mgrid[: self.height, : self.width].astype(np.float32) / self.height
-        self.rgb: Field = np.zeros((3, self.height, self.width), np.float32)
+        self.y, self.x = np.mgrid[: self.height, : self.width] / self.height
+        self.rgb: Field = np.zeros((3, self.height, self.width))
 
     def chance(self, probability: float) -> bool:
         """True so often."""
@@ -63,7 +63,7 @@ class Canvas:
     def tone(self, *codes: str) -> Field:
         """A random mixture of the colours, (3, 1, 1)."""
         parts = self.rng.standard_exponential(len(codes), np.float32)
-        return sum((part * rgb(code) for part, code in zip(parts, codes, strict=True)), np.float32(0)) / parts.sum()
+        return sum((part * rgb(code) for part, code in zip(parts, codes, strict=True)), np.float64(0)) / parts.sum()
 
     def noise(self, cells: float, stretch: float = 1, octaves: int = 3) -> Field:
         """(H, W), mean 0, deviation 1; `cells` to a height, each `stretch` times as wide as high."""
@@ -104,7 +104,7 @@ class Canvas:
     def developed(self) -> Image.Image:
         """What a small camera makes of it: exposure, white balance, vignette, blur, sensor noise."""
         vignette = 1 - self.between(0.1, 0.35) * ((self.y - 0.5) ** 2 + (self.x - self.right / 2) ** 2)
-        balance = self.rng.normal(self.between(0.9, 1.08), 0.015, (3, 1, 1)).astype(np.float32)
+        balance = self.rng.normal(self.between(0.9, 1.08), 0.015, (3, 1, 1))
         sigma = self.between(0.4, 0.75)
         photo = gaussian_filter(self.rgb * vignette * balance, (0, sigma, sigma), truncate=3)
         photo += 0.010 * self.rng.standard_normal((self.height, self.width), np.float32)

@@ -106,7 +106,7 @@ def desert(c: Canvas) -> None:
     c.paint(1.0, blend(zenith, rim, c.y / horizon), 1.05 - 0.15 * low)
     sand = c.tone("dcb478", "d8aa6c", "e0c08c") * (1 - low) + c.tone("c87838", "b8642c", "cc8648") * low
     grain, warp = c.noise(20, 2, 2), c.noise(3)
-    for near in np.linspace(0, 1, 4, dtype=np.float32):
+    for near in np.linspace(0, 1, 4):
         line = c.skyline(horizon + 0.42 * near**1.3, 0.06 + 0.12 * near, 1.3, 2)
         lee = soft(c.y - line - c.skyline(0.06, 0.15, 1.6, 2), 0.05)  # crests part light from shadow
         ripples = 0.05 * near * np.sin((c.y + 0.05 * warp) * 90 / (0.5 + near)) + 0.03 * grain
