@@ -1,6 +1,8 @@
 # make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
+# make serve: install, then the web app with the default lab's champion, after `make repro`; make PORT=9000 serve.
 # make test-slow, make test-tables: the tests that take minutes; CI runs them, too.
 PYTHON ?= python3
+PORT ?= 8000
 # Relative: a checkout's path may hold spaces.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test test-slow test-tables check ui plots bench clean install
+.PHONY: repro test test-slow test-tables check serve ui plots bench clean install
 
 repro: install
 	dvc repro
@@ -28,6 +30,9 @@ check: install
 	ruff check .
 	ruff format --check .
 	mypy
+
+serve: install
+	tintype serve --port $(PORT)
 
 ui: install
 	@case "$$MLFLOW_TRACKING_URI" in \

@@ -107,6 +107,25 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved generator that has learnt nothing: its colours are nonsense, but strong, and always the same."""
+    import torch
+
+    from tintype.config import Generator
+    from tintype.models import build_generator, save_generator
+
+    folder = tmp_path_factory.mktemp("weights") / "row"
+    config = Generator(filters=4, depth=4, dropout=0.5)
+    torch.manual_seed(1)
+    generator = build_generator(config, 0, 32)
+    with torch.no_grad():
+        for weight in generator.to_chroma.parameters():
+            weight.mul_(30)  # colours that can be seen
+    save_generator(folder, generator, config=config, classes=[], image_size=32)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Lab:
     """The tiny lab after its first `dvc repro`, committed."""
     lab = copy_of_checkout(tmp_path_factory.mktemp("project"))

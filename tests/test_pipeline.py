@@ -1,6 +1,8 @@
 """The tiny lab through the real chain: DVC runs it, MLflow keeps it."""
 
+import base64
 import csv
+import io
 import json
 import os
 import shutil
@@ -14,9 +16,12 @@ import urllib.request
 import mlflow
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data
+from skimage.color import rgb2lab
 
 from tintype.models import weights_hash
-from tintype.tracking import store_uri
+from tintype.store import store_uri
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def test_best_row_is_registered_once_as_champion(finished_lab, client):
     assert len(client.search_model_versions("name = 'colorizer'")) == versions
 
 
-def test_champion_answers_over_http(finished_lab):
+def test_champion_answers_over_http_with_full_size_photos(finished_lab):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -107,25 +112,48 @@ def test_champion_answers_over_http(finished_lab):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    cat = Image.fromarray(data.chelsea()).convert("L")
+    upright = Image.fromarray(data.rocket()).convert("L").rotate(90, expand=True).resize((427, 640))
     try:
         _wait_for(f"http://127.0.0.1:{port}/ping", server)
-        photo = np.random.default_rng(1).integers(0, 256, (1, 40, 56, 1), dtype=np.uint8)
+        photos = [{"photo": base64.b64encode(_png(photo)).decode()} for photo in (cat, upright)]
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations",
-            data=json.dumps({"inputs": photo.tolist()}).encode(),
+            data=json.dumps({"dataframe_records": photos}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
-            colour = np.array(json.load(answer)["predictions"])
+            predictions = json.load(answer)["predictions"]
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
-    assert colour.shape == (1, 40, 56, 3)
-    assert colour.min() >= 0
-    assert colour.max() <= 255
-    # The lightness is the photo's own: the luma of what comes back follows the gray that went in.
-    luma = colour[0] @ [0.299, 0.587, 0.114]
-    assert np.corrcoef(luma.ravel(), photo[0, ..., 0].ravel())[0, 1] > 0.95
+    for photo, prediction in zip((cat, upright), predictions, strict=True):
+        colour = np.asarray(Image.open(io.BytesIO(base64.b64decode(prediction))))
+        assert colour.shape == (photo.height, photo.width, 3)
+        assert np.ptp(colour.astype(int), axis=2).max() > 0
+        # The lightness is the photo's own, to a step of 8 bits.
+        gray = np.repeat(np.asarray(photo)[..., None], 3, axis=2)
+        np.testing.assert_allclose(rgb2lab(colour)[..., 0], rgb2lab(gray)[..., 0], atol=1.0)
+
+
+def test_champion_is_what_the_command_line_and_python_take_in_its_lab(finished_lab, tmp_path):
+    photo = tmp_path / "cat.png"
+    Image.fromarray(data.chelsea()).convert("L").save(photo)
+    finished_lab.run("tintype", "colorize", str(photo), "-o", str(tmp_path / "out"), "--device", "cpu")
+    code = (
+        "import sys; from tintype import Colorizer;"
+        "Colorizer.load('models:/colorizer@champion', device='cpu')(sys.argv[1]).save(sys.argv[2])"
+    )
+    finished_lab.run(sys.executable, "-c", code, str(photo), str(tmp_path / "python.png"))
+    with Image.open(tmp_path / "out/cat.png") as one, Image.open(tmp_path / "python.png") as other:
+        assert (one.size, one.mode) == ((451, 300), "RGB")
+        assert one.tobytes() == other.tobytes()
+
+
+def _png(photo):
+    file = io.BytesIO()
+    photo.save(file, "PNG")
+    return file.getvalue()
 
 
 def _wait_for(url, server):

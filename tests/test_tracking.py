@@ -1,16 +1,29 @@
 """The registry's rules, on a real sqlite store."""
 
+import ast
+import base64
+import io
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
+from conftest import CHECKOUT
+from httpx import ASGITransport, AsyncClient
+from PIL import Image
+from skimage import data
 
+from tintype import Colorizer, tracking
 from tintype.config import Generator
 from tintype.models import build_generator, save_generator
-from tintype.tracking import Tracker
+from tintype.tracking import REQUIRED, SERVED, Tracker
 
 TINY = Generator(filters=2, depth=3)
 
@@ -68,6 +81,164 @@ def test_champion_moves_only_when_a_model_is_better_and_never_from_an_experiment
     assert register(4, 20.0, split="s2", rescored=19.0)["alias"] == "challenger"
     assert register(5, 20.0, split="s2", rescored=21.0)["alias"] == "champion"
     assert champion() == 5
+
+
+def test_new_code_makes_a_new_version_of_the_champion_but_not_in_an_experiment(register, tracker, monkeypatch):
+    """A version is weights and the code that applies them: with either changed, the registry has what it had not."""
+
+    def champion():
+        return int(tracker.client.get_model_version_by_alias("m", "champion").version)
+
+    best = register(6, 1.0, split="s2", rescored=2.0)
+    assert champion() == best["version"]
+    monkeypatch.setattr(tracking, "served_code", lambda: "c0de")
+    tried = register(6, 1.0, split="s2", experiment="bold-try")
+    assert (tried["version"], tried["alias"]) == (best["version"] + 1, "challenger")
+    assert champion() == best["version"]
+    again = register(6, 1.0, split="s2")
+    assert (again["version"], again["alias"]) == (tried["version"], "champion")
+    assert champion() == tried["version"]
+    assert register(7, 2.0, split="s2")["alias"] == "challenger"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, weights):
+    """The registered model as `mlflow.pyfunc.load_model` gives it."""
+    home = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracker = Tracker(home, home)
+    tracker.register(
+        model_name="colorizer",
+        row="row",
+        weights=weights,
+        metric="psnr",
+        direction="max",
+        metrics={"psnr": 20.0},
+        test_split="s",
+        rescore=lambda folder: 0.0,
+        experiment=None,
+    )
+    return mlflow.pyfunc.load_model("models:/colorizer@champion")
+
+
+def encoded(pixels, format, **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format, **options)
+    return file.getvalue()
+
+
+CAT = encoded(np.asarray(Image.fromarray(data.chelsea()).convert("L")), "PNG")
+COFFEE = encoded(data.coffee(), "JPEG", quality=90)
+
+
+def test_the_registered_model_is_the_colorizer(served, weights):
+    cat, coffee = served.predict(pd.DataFrame({"photo": [CAT, COFFEE]}))
+    with Image.open(io.BytesIO(cat)) as image:
+        assert image.format == "PNG"
+        assert image.size == (451, 300)
+        assert image.tobytes() == Colorizer.load(weights, device="cpu")(CAT).tobytes()
+    with Image.open(io.BytesIO(coffee)) as image:
+        assert (image.format, image.size) == ("JPEG", (600, 400))
+
+
+def test_the_registered_models_params(served):
+    def answer(**params):
+        (colour,) = served.predict(pd.DataFrame({"photo": [COFFEE]}), params=params)
+        return Image.open(io.BytesIO(colour))
+
+    gray = np.asarray(answer(saturation=0.0, format="png"))
+    assert np.ptp(gray.astype(int), axis=2).max() <= 1
+    assert answer(format="webp").format == "WEBP"
+    kept = np.asarray(answer(keep_colour=True, format="png"))
+    np.testing.assert_array_equal(kept, np.asarray(Image.open(io.BytesIO(COFFEE))))
+
+
+def test_more_photos_than_a_batch_come_back_in_order(served):
+    shapes = [(20 + 3 * number, 40) for number in range(19)]
+    photos = [encoded(np.full(shape, 99, np.uint8), "PNG") for shape in shapes]
+    answers = served.predict(pd.DataFrame({"photo": photos}))
+    assert [Image.open(io.BytesIO(answer)).size for answer in answers] == [(width, height) for height, width in shapes]
+
+
+@pytest.mark.parametrize(
+    ("photos", "params", "message"),
+    [
+        ([CAT, b"text"], {}, "photo 1: not an image"),
+        ([CAT] * 9 + [CAT[:5000]], {}, "photo 9: truncated"),
+        ([__file__], {}, "photo 0: allowed: the bytes of an image file"),
+        ([CAT], {"saturation": -1.0}, "saturation -1.0: allowed: at least 0"),
+        ([CAT], {"format": "xcf"}, "format 'xcf': allowed: same, jpeg, png"),
+    ],
+)
+def test_the_registered_model_says_what_is_wrong(served, photos, params, message):
+    with pytest.raises(mlflow.exceptions.MlflowException, match=message) as error:
+        served.predict(pd.DataFrame({"photo": photos}), params=params)
+    assert error.value.get_http_status_code() == 400
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("photo", "status", "said"),
+    [
+        (base64.b64encode(CAT).decode(), 200, '"predictions"'),
+        (base64.b64encode(CAT[:5000]).decode(), 400, "photo 0: truncated"),
+        ("/etc/passwd", 400, "Invalid input"),  # a path, and not base64
+        ("/etc/passwd=", 400, "photo 0: not an image"),  # what is base64
+    ],
+    ids=["photo", "truncated", "path", "path as base64"],
+)
+async def test_mlflows_server_reads_no_file_and_shows_no_traceback(served, photo, status, said):
+    """MLflow's own application, without its process: test_pipeline.py has that."""
+    from mlflow.pyfunc.scoring_server import init
+
+    async with AsyncClient(transport=ASGITransport(init(served)), base_url="http://test") as client:
+        answer = await client.post("/invocations", json={"dataframe_records": [{"photo": photo}]})
+    assert answer.status_code == status, answer.text
+    assert said in answer.text
+    assert "Traceback" not in answer.text
+    if status == 200:
+        with Image.open(io.BytesIO(base64.b64decode(answer.json()["predictions"][0]))) as image:
+            assert image.size == (451, 300)
+
+
+@pytest.fixture(scope="module")
+def modules_served(weights):
+    """Files of the package that are loaded where the registered model answers."""
+    code = (
+        "import sys, io, tintype.serving.pyfunc as served; model = served.Colorizer.load(sys.argv[1], device='cpu');"
+        "one = model.prepare(sys.stdin.buffer.read()); served.encode(model.finish(one, model.predict([one])[0]));"
+        "print('\\n'.join(module.__file__ for name, module in sys.modules.items() if name.startswith('tintype.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, weights], input=CAT, capture_output=True, check=True)
+    package = CHECKOUT / "src/tintype"
+    return {Path(file).relative_to(package).as_posix() for file in done.stdout.decode().split()}
+
+
+def test_the_hash_of_the_code_and_the_stage_cover_what_is_served(modules_served):
+    """All but what the training of the weights ran: with that changed, there are other weights."""
+    stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
+    prefix = "${repo}/src/tintype/"
+    trained = {dep.removeprefix(prefix) for dep in stages["train"]["do"]["deps"]} - {"cielab.py"}
+    of_the_stage = {dep.removeprefix(prefix) for dep in stages["register"]["deps"]}
+    beside = {"config.py", "devices.py", "fetching.py", "data/__init__.py", "serving/__init__.py"}
+    assert modules_served - trained - beside == set(SERVED)
+    assert set(SERVED) <= of_the_stage
+
+
+def test_the_registered_model_requires_what_its_code_imports(modules_served):
+    imported = {"torchvision"}  # by generators that have its encoder
+    for module in modules_served:
+        for node in ast.parse((CHECKOUT / "src/tintype" / module).read_text()).body:
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    distributions = metadata.packages_distributions()
+    third_party = imported - sys.stdlib_module_names - {"tintype"}
+    unnamed = {module for module in third_party if not {name.lower() for name in distributions[module]} & set(REQUIRED)}
+    assert not unnamed
+    assert len(third_party) == len(REQUIRED)  # and nothing else
 
 
 def test_an_empty_store_survives_three_processes_at_once(tmp_path):

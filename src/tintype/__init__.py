@@ -1,1 +1,19 @@
 """tintype: from photographs to a registered colorizer, every number reproducible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tintype.colorize import Colorizer
+
+__all__ = ["Colorizer"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late: stages import the package too, and depend on nothing that they do not run.
+    if name == "Colorizer":
+        from tintype.colorize import Colorizer
+
+        return Colorizer
+    raise AttributeError(f"module 'tintype' has no attribute {name!r}")

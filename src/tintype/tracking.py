@@ -1,4 +1,4 @@
-"""All of MLflow: where its store lies, one run a trained row, the registered model and its champion.
+"""What is written to MLflow: one run a trained row, the registered model and its champion.
 
 The store is ``mlflow.db`` at the root of tintype's checkout, whatever the working directory (an experiment runs in a
 temporary copy), or any server named by ``MLFLOW_TRACKING_URI``.
@@ -7,8 +7,8 @@ temporary copy), or any server named by ``MLFLOW_TRACKING_URI``.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,28 +20,69 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
-import numpy as np
+import pandas as pd
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from PIL import Image
 
-from tintype.config import ConfigError, Row, read_params
+from tintype.config import Row, read_params
 from tintype.environment import environment
 from tintype.git import git
 from tintype.pipeline import folder_hash
+from tintype.store import store_uri, weights_in
 
 PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
 PACKAGE = Path(__file__).parent
 PHOTOS = ModelSignature(
-    inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, -1), name=None)]),
-    outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), name=None)]),
+    inputs=Schema([ColSpec("binary", "photo")]),
+    outputs=Schema([ColSpec("binary")]),
+    params=ParamSchema(
+        [
+            ParamSpec("saturation", "double", 1.0),
+            ParamSpec("keep_colour", "boolean", False),
+            ParamSpec("format", "string", "same"),
+        ]
+    ),
 )
-REQUIRED = ("mlflow", "torch", "torchvision", "safetensors", "pydantic", "numpy")
+REQUIRED = (
+    "mlflow",
+    "torch",
+    "torchvision",
+    "safetensors",
+    "pydantic",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "tqdm",
+    "filelock",
+)
+SERVED = (
+    "cielab.py",
+    "colorize/__init__.py",
+    "colorize/backends/__init__.py",
+    "colorize/backends/pytorch.py",
+    "colorize/colorizer.py",
+    "colorize/deep.py",
+    "colorize/files.py",
+    "colorize/hints.py",
+    "colorize/joining.py",
+    "colorize/locate.py",
+    "colorize/photo.py",
+    "colorize/profiles.py",
+    "colorize/tiff.py",
+    "data/curation.py",
+    "data/reading.py",
+    "serving/pyfunc.py",
+)
+"""What makes photos of a generator's answers: the registered model's code besides that which its training ran."""
 
 
 class TrackedRun:
@@ -183,7 +224,7 @@ class Tracker:
         rescore: Callable[[Path], float],
         experiment: str | None,
     ) -> dict[str, Any]:
-        """Make `weights` a version of `model_name`, once per hash, and move the aliases.
+        """Make `weights` a version of `model_name`, once per hash of them and of the code served, and move the aliases.
 
         Args:
             weights: folder of a trained generator.
@@ -196,15 +237,17 @@ class Tracker:
         """
         from tintype.models import weights_hash
 
-        digest = weights_hash(weights)
+        tags = {"weights_sha256": weights_hash(weights), "code_sha256": served_code(), "row": row}
         with FileLock(self.home / "mlflow.db.lock"):
-            version_number = self._version(model_name, digest)
+            version_number = self._version(model_name, tags)
             if version_number is None:
-                version_number = self._log_model(model_name, row, weights, digest, metric, metrics, test_split)
+                figure = {f"test_{metric}": repr(metrics[metric]), "test_split": test_split}
+                version_number = self._log_model(model_name, weights, {**tags, **figure})
             champion = self._champion(model_name)
-            holds = champion is not None and str(champion.version) == version_number
             alias = "challenger"
-            if holds or (not experiment and self._beats(champion, metric, direction, metrics, test_split, rescore)):
+            if self._holds(champion, version_number, tags, experiment) or (
+                not experiment and self._beats(champion, metric, direction, metrics, test_split, rescore)
+            ):
                 alias = "champion"
             self.client.set_registered_model_alias(model_name, alias, version_number)
         return {
@@ -214,29 +257,34 @@ class Tracker:
             "row": row,
             "metric": metric,
             "score": metrics[metric],
-            "weights_sha256": digest,
+            "weights_sha256": tags["weights_sha256"],
         }
 
-    def _log_model(
-        self, name: str, row: str, weights: Path, digest: str, metric: str, metrics: Mapping[str, float], split: str
-    ) -> str:
-        run_id = self._find(f"tags.weights_sha256 = '{digest}'")
-        with mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=row):
+    def _log_model(self, name: str, weights: Path, tags: Mapping[str, str]) -> str:
+        run_id = self._find(f"tags.weights_sha256 = '{tags['weights_sha256']}'")
+        with mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]):
             info = mlflow.pyfunc.log_model(
                 name="colorizer",
                 python_model=str(PYFUNC),
                 artifacts={"generator": str(weights)},
                 code_paths=[str(PACKAGE)],
                 signature=PHOTOS,
-                input_example=np.full((1, 64, 64, 1), 128, np.uint8),
+                input_example=pd.DataFrame({"photo": [_example()]}),
                 pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
                 registered_model_name=name,
             )
         number = str(info.registered_model_version)
-        tags = {"weights_sha256": digest, "row": row, "test_split": split, f"test_{metric}": repr(metrics[metric])}
         for tag, value in tags.items():
             self.client.set_model_version_tag(name, number, tag, value)
         return number
+
+    @staticmethod
+    def _holds(champion: Any, number: str, tags: Mapping[str, str], experiment: str | None) -> bool:
+        """Whether a version is the champion already, or has its weights and newer code."""
+        if champion is None:
+            return False
+        same_weights = champion.tags.get("weights_sha256") == tags["weights_sha256"]
+        return str(champion.version) == number or (same_weights and not experiment)
 
     def _beats(
         self,
@@ -251,8 +299,8 @@ class Tracker:
             return True
         held = champion.tags.get(f"test_{metric}")
         if held is None or champion.tags.get("test_split") != test_split:
-            folder = Path(mlflow.artifacts.download_artifacts(f"models:/{champion.name}/{champion.version}"))
-            incumbent = rescore(next(folder.rglob("generator.safetensors")).parent)
+            folder = Path(download_artifacts(f"models:/{champion.name}/{champion.version}"))
+            incumbent = rescore(weights_in(folder))
         else:
             incumbent = float(held)
         return metrics[metric] < incumbent if direction == "min" else metrics[metric] > incumbent
@@ -263,8 +311,9 @@ class Tracker:
         except mlflow.exceptions.MlflowException:
             return None
 
-    def _version(self, model_name: str, digest: str) -> str | None:
-        found = self.client.search_model_versions(f"name = '{model_name}' and tags.weights_sha256 = '{digest}'")
+    def _version(self, model_name: str, tags: Mapping[str, str]) -> str | None:
+        same = [f"tags.{tag} = '{tags[tag]}'" for tag in ("weights_sha256", "code_sha256")]
+        found = self.client.search_model_versions(" and ".join([f"name = '{model_name}'", *same]))
         return str(found[0].version) if found else None
 
     def _find(self, query: str) -> str | None:
@@ -274,57 +323,19 @@ class Tracker:
         return found[0].info.run_id if found else None
 
 
-def store_uri(project: Path) -> str:
-    """``MLFLOW_TRACKING_URI``, or the sqlite file at the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(project / 'mlflow.db').as_posix()}"
+def served_code() -> str:
+    """SHA-256 of `SERVED`. Other code makes of the same weights another registered model."""
+    code = hashlib.sha256()
+    for module in SERVED:
+        code.update(module.encode() + b"\0" + (PACKAGE / module).read_bytes() + b"\0")
+    return code.hexdigest()
 
 
-def has_store(uri: str) -> bool:
-    """Whether there is a store to read: to ask for a sqlite file that is not there would make one."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
-
-
-def reader(uri: str) -> MlflowClient:
-    """A client that gives up on a dead server at once; by default MLflow asks it for minutes."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    return MlflowClient(uri)
-
-
-def find_run(store: str, reference: str) -> Run:
-    """The run that ``ID``, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` means.
-
-    Args:
-        store: its URI, see `store_uri`. A file that is not there is not made.
-        reference: what the user wrote.
-    Raises:
-        ConfigError: there is no such run, version or store.
-    """
-    if not has_store(store):
-        raise ConfigError(f"{store}: no MLflow store there; where it is elsewhere, set MLFLOW_TRACKING_URI")
-    form = re.fullmatch(r"(?:runs:/)?(\w+)|models:/([^/@]+)(?:/(\d+)|@([^/@]+))", reference)
-    if form is None:
-        raise ConfigError(f"{reference!r}: allowed: RUN_ID, runs:/RUN_ID, models:/NAME/VERSION, models:/NAME@ALIAS")
-    run_id, model, version_number, alias = form.groups()
-    try:
-        client = reader(store)
-        if model:
-            by_alias = client.get_model_version_by_alias
-            found = by_alias(model, alias) if alias else client.get_model_version(model, version_number)
-            run_id = found.run_id
-        if run_id:
-            return client.get_run(run_id)
-    except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:  # the latter: a damaged store
-        raise ConfigError(f"{reference}: {' '.join(str(error).split())}") from None
-    raise ConfigError(f"{reference}: this version was registered without a run; allowed: one that a lab registered")
-
-
-def only_run(store: str) -> Run:
-    """The run of a store that one row was trained and measured in, and nothing else. Raises `ConfigError`."""
-    client = MlflowClient(store)
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    if len(runs) != 1:
-        raise ConfigError(f"{store}: has {len(runs)} runs; needed is one, that the stages train and evaluate share")
-    return runs[0]
+def _example() -> bytes:
+    """A photo, as the registered model takes it."""
+    file = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(file, "PNG")
+    return file.getvalue()
 
 
 def create_store(project: Path) -> None:

@@ -7,9 +7,12 @@ import traceback
 
 import typer
 
+from tintype.cli.colorize import colorize
+from tintype.cli.export import export
 from tintype.cli.gate import gate
 from tintype.cli.init_lab import init_lab
 from tintype.cli.reproduce import reproduce
+from tintype.cli.serve import serve
 from tintype.cli.verify import verify
 
 app = typer.Typer(
@@ -17,12 +20,15 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Automatic image colorization as a reproducible pipeline: `dvc repro` runs a lab, this command makes labs and "
-    "checks them.",
+    help="Automatic image colorization. `tintype colorize` gives photos and videos their colours back, `tintype serve` "
+    "does so in the browser. `dvc repro` trains the models, in a lab; init-lab makes labs, the others check them.",
 )
-app.command("init-lab")(init_lab)
+app.command("colorize")(colorize)
+app.command("serve", short_help="The same in the browser, and an HTTP API.")(serve)
+app.command("export", short_help="Write a model as one file that needs no torch.")(export)
+app.command("init-lab", short_help="Write a lab for your own photos.")(init_lab)
 app.command("gate")(gate)
-app.command("reproduce")(reproduce)
+app.command("reproduce", short_help="Make an MLflow run again, and compare.")(reproduce)
 app.command("verify")(verify)
 
 

@@ -14,13 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-XYZ_FROM_RGB = (
-    (0.412453, 0.357580, 0.180423),
-    (0.212671, 0.715160, 0.072169),
-    (0.019334, 0.119193, 0.950227),
-)
-RGB_FROM_XYZ = tuple(tuple(row) for row in np.linalg.inv(XYZ_FROM_RGB).tolist())
-WHITE = (0.95047, 1.0, 1.08883)
+from tintype.cielab import RGB_FROM_XYZ, WHITE, XYZ_FROM_RGB
 
 AB_MAX = 110.0
 """Chroma's unit in the networks: sRGB reaches |a|, |b| <= 107.9."""

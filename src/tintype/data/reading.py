@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 # By content, not by name. An allow-list, as some of Pillow's other readers run programs (EPS: Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
@@ -49,6 +50,18 @@ def read_photo(source: Path | IO[bytes], max_pixels: int) -> np.ndarray:
     Raises:
         UnreadablePhoto: whatever is wrong with the file.
     """
+    with opened(source, max_pixels) as image:
+        image.load()
+        return _as_it_should_look(image)
+
+
+@contextlib.contextmanager
+def opened(source: Path | IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """A photo's file, its header read and nothing decoded; for all that is done with it in the `with`.
+
+    Raises:
+        UnreadablePhoto: whatever is wrong with the file, whenever it comes out.
+    """
     # Pillow refuses what is twice over a limit of its own, for the whole process; it must not undercut the caller's.
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
@@ -56,8 +69,7 @@ def read_photo(source: Path | IO[bytes], max_pixels: int) -> np.ndarray:
         with Image.open(source, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadablePhoto(OVER_PIXEL_LIMIT)
-            image.load()
-            return _as_it_should_look(image)
+            yield image
     except UnreadablePhoto:
         raise
     except Exception as error:  # broken files bring out anything: OSError, SyntaxError, struct.error, zlib.error, ...
@@ -88,21 +100,21 @@ def _as_it_should_look(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
-        return np.array(Image.composite(_in_srgb(image.convert("RGB"), profile), white, image.getchannel("A")))
-    return np.array(_in_srgb(image.convert("RGB") if image.mode == "P" else image, profile))
+        return np.array(Image.composite(in_srgb(image.convert("RGB"), profile), white, image.getchannel("A")))
+    return np.array(in_srgb(image.convert("RGB") if image.mode == "P" else image, profile))
 
 
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """`image` as sRGB: by its profile, else (none, a broken one, one for other channels) by Pillow's plain formulas.
 
     The same way does for CMYK: Pillow has undone Adobe's inversion by then, and only the profile knows the inks.
     """
-    transform = _to_srgb(profile, image.mode) if profile else None
+    transform = to_srgb(profile, image.mode) if profile else None
     return transform.apply(image) if transform else image.convert("RGB")
 
 
 @lru_cache(maxsize=32)  # photos of one camera or scanner share a profile
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """The transform from `profile` to sRGB; None where there is nothing to do, or the profile cannot be used."""
     try:
         transform = ImageCms.buildTransform(

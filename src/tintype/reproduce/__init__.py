@@ -14,7 +14,8 @@ from tintype.pipeline import Pipeline
 from tintype.reproduce.compare import Reproduction, compare, other_photos
 from tintype.reproduce.origin import find_origin
 from tintype.reproduce.worktree import lab_in, worktree
-from tintype.tracking import find_run, flat, only_run, store_uri
+from tintype.store import find_run, only_run, store_uri
+from tintype.tracking import flat
 
 __all__ = ["Reproduction", "reproduce"]
 

@@ -5,23 +5,69 @@ https://mlflow.org/docs/latest/ml/model/models-from-code/
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from tintype.colorize import Colorizer
+from tintype.colorize.colorizer import Prepared
+from tintype.colorize.files import encode
+from tintype.config import ConfigError
+from tintype.data.reading import NOT_AN_IMAGE, UnreadablePhoto
 
 
 class RegisteredColorizer(PythonModel):
-    """(N, H, W, 1 or 3) uint8 photos in, (N, H, W, 3) uint8 sRGB out."""
+    """Photo files in, photo files out, each of its own size."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights that were registered."""
         self.colorizer = Colorizer.load(context.artifacts["generator"])
 
-    def predict(self, context: PythonModelContext, model_input: np.ndarray, params: dict | None = None) -> np.ndarray:
-        """Colorize a batch of photos of one size."""
-        return np.stack([self.colorizer(photo) for photo in np.asarray(model_input)])
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[bytes]:
+        """Colorize photos.
+
+        Args:
+            context: MLflow's, with the weights.
+            model_input: the column ``photo``: the bytes of image files, gray or colour.
+            params: ``saturation`` and ``keep_colour`` of `Colorizer`; ``format`` of `tintype.colorize.files.encode`.
+        Returns:
+            The bytes of an image file for each, of its photo's size. (In JSON, bytes are base64, both ways.)
+        Raises:
+            MlflowException: a photo cannot be read or written, or a param is wrong. The server answers with status 400.
+        """
+        options = dict(params or {})
+        wanted = options.pop("format", "same")
+        try:
+            colorizer = Colorizer(self.colorizer.backend, **options)
+        except ConfigError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from None
+        photos = list(model_input["photo"])
+        answers: list[bytes] = []
+        for start in range(0, len(photos), colorizer.batch_size):
+            numbers = range(start, min(start + colorizer.batch_size, len(photos)))
+            batch = [_prepared(colorizer, number, photos[number]) for number in numbers]
+            for number, prepared, ab in zip(numbers, batch, colorizer.predict(batch), strict=True):
+                try:
+                    answers.append(encode(colorizer.finish(prepared, ab), wanted))
+                except ValueError as error:
+                    raise MlflowException.invalid_parameter_value(f"photo {number}: {error}") from None
+        return answers
+
+
+def _prepared(colorizer: Colorizer, number: int, content: bytes) -> Prepared:
+    # MLflow lets text through as bytes; to the colorizer it would be the path of a file on this machine.
+    if not isinstance(content, bytes):
+        raise MlflowException.invalid_parameter_value(f"photo {number}: allowed: the bytes of an image file")
+    try:
+        return colorizer.prepare(content)
+    except UnreadablePhoto as error:
+        hint = "; in JSON, base64 in dataframe_records or dataframe_split" if error.reason == NOT_AN_IMAGE else ""
+        raise MlflowException.invalid_parameter_value(f"photo {number}: {error.reason}{hint}") from None
 
 
 set_model(RegisteredColorizer())

@@ -27,7 +27,7 @@ def check_champion(pipeline: Pipeline) -> Finding:
 
     MLflow's store is read alone; where there is none, none is made.
     """
-    from tintype.tracking import has_store, reader, store_uri
+    from tintype.store import has_store, reader, store_uri
 
     lab, model = pipeline.lab, pipeline.config().register_.model
     checkout = (lab / pipeline.config().repo).resolve()

@@ -1,0 +1,230 @@
+"""`tintype colorize`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from tintype.colorize.folder import Outcome
+    from tintype.colorize.hints import Hint
+    from tintype.colorize.plan import Plan, Task
+
+# `tintype.colorize.backends.BackendName` and the keys of `tintype.colorize.files.FORMATS`, which help would wait for
+BackendName = Literal["auto", "torch", "onnx"]
+FormatName = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
+SHOWN = 20
+"""Photos whose figures are printed; all are in the CSV."""
+FIGURES = "evaluate.csv"
+INTERRUPTED = 130
+"""The exit status of what Ctrl-C ended, as shells have it."""
+
+
+def colorize(
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO|FOLDER|'GLOB'", help="Photos, videos, folders of them, or patterns in quotes."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT",
+            help="Folder for the results; a file's name where there is one photo. May be left out for one photo or one "
+            "folder: -colour is added to its name.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, a folder of weights, or an .onnx file.",
+        ),
+    ] = "models:/colorizer@champion",
+    backend: Annotated[
+        BackendName, typer.Option(help="What runs the model; onnx needs no torch for an .onnx file.")
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto takes a GPU where there is one; cpu, cuda, cuda:1 ...")
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos that the network sees at a time.")] = 8,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Short side of what the network sees, pixels. Default: that of its training photos. Results have the "
+            "photos' own size.",
+            show_default=False,
+        ),
+    ] = None,
+    saturation: Annotated[float, typer.Option(min=0, help="0 is gray, 1 as predicted, 1.3 vivid.")] = 1.0,
+    keep_colour: Annotated[
+        bool, typer.Option("--keep-colour", help="Photos that have colours are copied, not recoloured.")
+    ] = False,
+    hint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X,Y,#RRGGBB",
+            help="The colour at a spot of a single photo; X and Y from its left and top edge, 0 to 1. May be repeated.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Plausible versions of each photo, name-1.jpg and so on.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="--samples: the same seed draws the same versions.")] = 0,
+    format: Annotated[FormatName, typer.Option(help="Of the results; same keeps each photo's own.")] = "same",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also write name-compare.jpg: before | after, side by side.")
+    ] = False,
+    evaluate: Annotated[
+        bool,
+        typer.Option(
+            "--evaluate", help=f"Recolour colour photos and measure the results against them; also OUT/{FIGURES}."
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make again what is there; else it is skipped.")
+    ] = False,
+) -> None:
+    """Give photos and videos their colours back.
+
+    Results have the photos' own size and sharpness. A folder's tree and names are kept, formats too, with EXIF,
+    resolution and 16 bits. No photo is ever written over. A run that was interrupted goes on where it was. Exit 0: all
+    done. 1: some failed; they are named. 2: an error.
+
+    \b
+    tintype colorize grandmother.jpg
+    tintype colorize album -o album-in-colour --compare
+    tintype colorize 'scans/**/*.tif' -o out --format jpeg
+    tintype colorize clip.mp4 -o clip-in-colour.mp4
+    """
+    from tintype.colorize.colorizer import Colorizer
+    from tintype.colorize.folder import colorize_all, remaining
+    from tintype.colorize.plan import plan
+
+    planned = plan(photos, out, format=format, samples=samples, compare=compare)
+    hints = [_hint(text) for text in hint or ()]
+    _refuse_clashes(planned.tasks, hints, samples, compare, evaluate, keep_colour)
+
+    tasks = remaining(planned.tasks, overwrite=overwrite, evaluate=evaluate)
+    outcomes: list[Outcome] = []
+    interrupted = False
+    if tasks:
+        from tqdm import tqdm
+
+        colorizer = Colorizer.load(
+            model,
+            backend=backend,
+            device=device,
+            size=size,
+            batch_size=batch_size,
+            saturation=saturation,
+            keep_colour=keep_colour,
+        )
+        done = colorize_all(
+            tasks,
+            colorizer,
+            overwrite=overwrite,
+            seed=None if samples is None else seed,
+            hints=hints,
+            evaluate=evaluate,
+            frames=_frames(),
+        )
+        try:
+            for outcome in tqdm(done, total=len(tasks), desc="colorize", unit="file", disable=None):
+                outcomes.append(outcome)
+        except KeyboardInterrupt:
+            interrupted = True
+    if evaluate:
+        _print_figures(outcomes, planned.folder)
+    failed = _print_summary(planned, outcomes, len(planned.tasks) - len(tasks))
+    if interrupted:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+    raise typer.Exit(INTERRUPTED if interrupted else 1 if failed else 0)
+
+
+def _hint(text: str) -> Hint:
+    from tintype.colorize.hints import Hint
+    from tintype.config import ConfigError
+
+    try:
+        x, y, color = text.split(",")
+        return Hint(float(x), float(y), color)
+    except ValueError:
+        allowed = "X,Y,#RRGGBB with X and Y from 0 to 1, such as 0.5,0.25,#7799bb"
+        raise ConfigError(f"--hint {text!r}: allowed: {allowed}") from None
+
+
+def _frames() -> Callable[[Path, int, int], None]:
+    """Tells of a video's frames below the bar that counts files."""
+    from tqdm import tqdm
+
+    bars: dict[Path, tqdm] = {}
+
+    def tell(source: Path, done: int, total: int) -> None:
+        if source not in bars:
+            bars[source] = tqdm(total=total or None, desc=source.name, unit="frame", disable=None, leave=False)
+        bars[source].update(done - bars[source].n)
+
+    return tell
+
+
+def _refuse_clashes(
+    tasks: Sequence[Task], hints: Sequence[Hint], samples: int | None, compare: bool, evaluate: bool, keep_colour: bool
+) -> None:
+    from tintype.config import ConfigError
+
+    if hints and len(tasks) > 1:
+        raise ConfigError(f"--hint: is for a single photo; here are {len(tasks)}")
+    if evaluate:
+        try:
+            import tintype.metrics.colour
+            import tintype.metrics.pixels  # noqa: F401
+        except ImportError as error:
+            raise ConfigError(f"--evaluate: {error.name} is not installed; pip install 'tintype[lab]'") from None
+    for option, is_set in (("--keep-colour", keep_colour), ("--samples", samples), ("--hint", hints)):
+        if evaluate and is_set:
+            raise ConfigError(f"--evaluate {option}: allowed is one of the two")
+    if videos := [task.source for task in tasks if task.is_video]:
+        for option, is_set in (("--samples", samples), ("--compare", compare), ("--hint", hints)):
+            if is_set:
+                raise ConfigError(f"{option}: is for photos; {videos[0]} is a video")
+
+
+def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> bool:
+    """Tell what was done; whether something failed."""
+    failed = [outcome for outcome in outcomes if outcome.error]
+    done = [outcome.task for outcome in outcomes if not outcome.error]
+    where = planned.folder or planned.tasks[0].results[0]
+    typer.echo(f"{len(done)} in colour: {where}" + (f" ({skipped} were there already)" if skipped else ""))
+    if failed:
+        typer.echo(f"{len(failed)} failed:", err=True)
+    for outcome in failed:
+        typer.echo(f"  {outcome.task.source}: {outcome.error}", err=True)
+    return bool(failed)
+
+
+def _print_figures(outcomes: Sequence[Outcome], folder: Path | None) -> None:
+    from tintype.colorize.evaluate import NAMES, mean, table
+    from tintype.data.curation import write_table
+    from tintype.files import replacing
+
+    measured = {str(outcome.task.source): outcome.figures for outcome in outcomes if outcome.figures}
+    unmeasured = sum(not outcome.error and not outcome.figures for outcome in outcomes)
+    if unmeasured:
+        typer.echo(f"{unmeasured} not measured: gray, tiny, or a video")
+    if not measured:
+        return
+    overall = mean(list(measured.values()))
+    shown = dict(list(measured.items())[:SHOWN])
+    typer.echo(table({**shown, f"mean of {len(measured)}": overall}))
+    if folder:
+        with replacing(folder / FIGURES) as temporary:
+            rows = [(name, *figures.values()) for name, figures in measured.items()]
+            write_table(temporary, ("photo", *NAMES), rows)

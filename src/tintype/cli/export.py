@@ -1,0 +1,35 @@
+"""`tintype export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    onnx: Annotated[Path, typer.Option(metavar="FILE", help="Where it goes; a file that is there is replaced.")],
+    model: Annotated[
+        str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, or a folder of weights.")
+    ] = "models:/colorizer@champion",
+) -> None:
+    """Write a model as one file that colorizes without torch: `tintype colorize --model FILE ...`.
+
+    Its network takes photos of any size, any number at a time. It is compared with the original before it is written.
+    """
+    from tintype.colorize.locate import locate
+    from tintype.config import ConfigError
+
+    if onnx.suffix != ".onnx":
+        raise ConfigError(f"--onnx {onnx}: allowed: a name that ends in .onnx")
+    located = locate(model)
+    if not located.path.is_dir():
+        raise ConfigError(f"--model {model}: is no folder of weights; allowed: one, or a registered model")
+    try:
+        from tintype.colorize.export import export_onnx
+    except ImportError as error:
+        raise ConfigError(f"export: {error.name} is not installed; pip install 'tintype[export]'") from None
+    difference = export_onnx(located.path, onnx, name=located.name)
+    size = onnx.stat().st_size / 1e6
+    typer.echo(f"{onnx}: {located.name}, {size:.1f} MB; differs from torch by {difference:.0e} Lab units at most")

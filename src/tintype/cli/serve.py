@@ -1,0 +1,60 @@
+"""`tintype serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+BackendName = Literal["auto", "torch", "onnx"]  # tintype.colorize.backends', which would have to be imported
+
+
+def serve(
+    model: Annotated[
+        str,
+        typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, a folder, or an .onnx file."),
+    ] = "models:/colorizer@champion",
+    backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, or as torch names it.")] = "auto",
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets the whole network in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that the server is reached by, beside this machine's; may be given again."),
+    ] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Of a photo; larger ones are refused.")] = 50_000_000,
+    queue: Annotated[int, typer.Option(min=1, help="Photos at a time; more are told to try again.")] = 32,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a photo may take.")] = 120,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve the web page that colours photos, and the HTTP API beside it. Ctrl-C ends it.
+
+    Nothing is sent elsewhere, and no photo is kept. The API is described at /openapi.json, figures for Prometheus are
+    at /metrics.
+    """
+    import contextlib
+    import webbrowser
+
+    from tintype.colorize import Colorizer
+    from tintype.colorize.backends import load_backend
+    from tintype.colorize.locate import locate
+    from tintype.config import ConfigError
+
+    try:
+        from tintype.serving.app import create_app
+        from tintype.serving.limits import Limits
+        from tintype.serving.server import address_of, listen, server
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serve needs {error.name}, which is not installed: pip install 'tintype[serve]'") from None
+
+    limits = Limits(pixels=max_pixels, queue=queue, timeout=timeout)
+    with listen(host, port) as listening:
+        located = locate(model)
+        colorizer = Colorizer(load_backend(located.path, backend, device))
+        url = address_of(listening)
+        typer.echo(f"{located.name}: {url} (Ctrl-C ends it)")
+        if open_page:
+            webbrowser.open(url)
+        app = create_app(colorizer, located, limits, [host, *(allow_host or [])])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when all is done
+            server(app, limits).run([listening])

@@ -1,0 +1,195 @@
+"""Which photos are to be colorized, and which files they become: decided, and refused, before any work."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tintype.colorize.files import FORMATS, SAME
+from tintype.colorize.video import SUFFIXES as VIDEO_SUFFIXES
+from tintype.config import ConfigError
+from tintype.data.reading import SUFFIXES
+
+MAGIC = re.compile(r"[*?[]")
+IN_COLOUR = "-colour"
+"""Ends the name of what is written where the user names no place."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo or video, and the files it becomes."""
+
+    source: Path
+    results: tuple[Path, ...]
+    """One, or one a sample."""
+    compare: Path | None = None
+    """The photo beside its results."""
+    format: str = SAME
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is one, by its name."""
+        return self.source.suffix.lower() in VIDEO_SUFFIXES
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All that is written."""
+        return self.results if self.compare is None else (*self.results, self.compare)
+
+    @property
+    def done(self) -> bool:
+        """Whether all is there; what is there is whole."""
+        return all(path.exists() for path in self.outputs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done."""
+
+    tasks: list[Task]
+    folder: Path | None
+    """That all results are in; None where the result is a file that the user named, or beside the photo."""
+
+
+def plan(
+    inputs: Sequence[str],
+    out: Path | None = None,
+    *,
+    format: str = SAME,
+    samples: int | None = None,
+    compare: bool = False,
+) -> Plan:
+    """Find the photos and name what becomes of them.
+
+    A folder's photos and videos keep its tree and their names in `out`, a pattern's those of the folder in front of its
+    first wildcard; hidden files, and what lies in `out`, are passed over. Single files go into `out` by their name; for
+    a single one, `out` may be a file.
+
+    Args:
+        inputs: files, folders, and patterns such as ``photos/**/*.jpg``, for shells that leave them alone.
+        out: folder; None, with a single input: beside it, ``-colour`` added to its name.
+        format: ``same``, or a key of `tintype.colorize.files.FORMATS`; photos' names end accordingly.
+        samples: how many results a photo gets, ``name-1.jpg`` and so on; None: the one.
+        compare: whether each photo also gets ``name-compare.jpg``.
+    Returns:
+        Tasks in the order of the inputs, a folder's by name; each file once.
+    Raises:
+        ConfigError: an input is not there, there is no photo, or two results would have one name, or that of a photo.
+    """
+    if format != SAME and format not in FORMATS:
+        raise ConfigError(f"--format {format!r}: allowed: {', '.join((SAME, *FORMATS))}")
+    single = Path(inputs[0]) if len(inputs) == 1 and (Path(inputs[0]).exists()) else None
+    if out is None:
+        if single is None:
+            raise ConfigError("-o: is needed: a folder, which the photos in colour go into")
+        beside = single.resolve() if single.name in ("", "..") else single
+        out = beside.with_name(
+            beside.stem + IN_COLOUR + _suffix(beside, format) if beside.is_file() else beside.name + IN_COLOUR
+        )
+    to_file = single is not None and single.is_file() and _names_a_file(out)
+    if single and to_file:
+        tasks = [_task(single, out, _format_of_name(out, format), samples, compare)]
+    else:
+        if _names_a_file(out):
+            raise ConfigError(f"-o {out}: allowed: a folder; the name of a file for a single photo alone")
+        found: dict[Path, tuple[Path, Path]] = {}
+        for text in inputs:
+            for file, name in _find(text, out):
+                found.setdefault(file.resolve(), (file, name))
+        tasks = [
+            _task(file, out / name.with_name(name.stem + _suffix(name, format)), format, samples, compare)
+            for file, name in found.values()
+        ]
+    if not tasks:
+        raise ConfigError(f"{' '.join(inputs)}: no photo there; known by their names: {' '.join(sorted(SUFFIXES))}")
+    _check(tasks)
+    return Plan(tasks, None if to_file else out)
+
+
+def _find(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
+    """Files, and the names they are to have below `out`."""
+    path = Path(text)
+    if path.is_dir():
+        if path.resolve() == out.resolve():
+            raise ConfigError(f"-o {out}: is the folder of the photos; allowed: another one")
+        yield from ((file, file.relative_to(path)) for file in _walk(path, out.resolve()))
+    elif path.exists():
+        yield path, Path(path.name)
+    elif MAGIC.search(text):
+        wild = next(index for index, part in enumerate(path.parts) if MAGIC.search(part))
+        fixed, inside = Path(*path.parts[:wild]), out.resolve()
+        for match in sorted(fixed.glob(str(Path(*path.parts[wild:])))):
+            name = match.relative_to(fixed)
+            hidden = any(part[0] == "." for part in name.parts)
+            if _is_known(match) and match.is_file() and not hidden and not match.resolve().is_relative_to(inside):
+                yield match, name
+    else:
+        raise ConfigError(f"{text}: no such photo, folder or pattern")
+
+
+def _walk(folder: Path, but: Path) -> Iterator[Path]:
+    """Photos and videos below a folder, by name; none in the folder `but`, none hidden (macOS adds ``._photo.jpg``)."""
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(name for name in folders if name[0] != "." and (here / name).resolve() != but)
+        yield from (here / name for name in sorted(files) if name[0] != "." and _is_known(here / name))
+
+
+def _is_known(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES
+
+
+def _names_a_file(out: Path) -> bool:
+    return out.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES and not out.is_dir()
+
+
+def _suffix(path: Path, format: str) -> str:
+    """What a result's name ends in, after the stem."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return path.suffix
+    if suffix == ".gif" and format == SAME:
+        return ".png"
+    if format == SAME or suffix in FORMATS[format].suffixes:
+        return path.suffix
+    return FORMATS[format].suffixes[0] if suffix in SUFFIXES else path.suffix + FORMATS[format].suffixes[0]
+
+
+def _format_of_name(out: Path, format: str) -> str:
+    """The format of a file that the user has named."""
+    meant = [name for name, one in FORMATS.items() if out.suffix.lower() in one.suffixes]
+    if out.suffix.lower() in VIDEO_SUFFIXES:
+        return SAME
+    if not meant or format not in (SAME, meant[0]):
+        allowed = FORMATS[format].suffixes if format != SAME else (s for one in FORMATS.values() for s in one.suffixes)
+        raise ConfigError(f"-o {out}: allowed: a name that ends in {' '.join(allowed)}")
+    return meant[0]
+
+
+def _task(source: Path, result: Path, format: str, samples: int | None, compare: bool) -> Task:
+    def named(ending: object) -> Path:
+        return result.with_name(f"{result.stem}-{ending}{result.suffix}")
+
+    results = (result,) if samples is None else tuple(named(number) for number in range(1, samples + 1))
+    return Task(source, results, named("compare") if compare else None, format)
+
+
+def _check(tasks: Sequence[Task]) -> None:
+    """Refuse to write one file twice, and to write over a photo."""
+    inputs = {task.source.resolve() for task in tasks}
+    written: dict[Path, Path] = {}
+    for task in tasks:
+        for output in task.outputs:
+            place = output.resolve()
+            if place in inputs:
+                raise ConfigError(
+                    f"-o: {output} is one of the photos, which are never written over; name another folder"
+                )
+            if place in written:
+                raise ConfigError(
+                    f"{written[place]} and {task.source} would both become {output}; colorize them into two folders"
+                )
+            written[place] = task.source

@@ -1,0 +1,271 @@
+"""The web application: the page, and the HTTP API beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Collection
+from contextlib import ExitStack, asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from tintype.colorize import Colorizer
+from tintype.colorize.files import FORMATS
+from tintype.colorize.locate import Located
+from tintype.serving.errors import Refusal
+from tintype.serving.guard import HEADERS, Guard
+from tintype.serving.jobs import RETRY, Answer, Jobs
+from tintype.serving.limits import Limits
+from tintype.serving.monitoring import Counted, Monitor
+from tintype.serving.options import OUTPUT_FORMATS, Options, Spot, read_options
+from tintype.serving.uploads import read_upload
+
+HERE = Path(__file__).parent
+PAGE, EXAMPLES = HERE / "page", HERE / "examples"
+DEFAULTS = Limits()
+GONE = 499
+"""nginx's status for who hung up; nobody reads it but the metrics."""
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    class Error(BaseModel):
+        """A word for programs, a sentence for people."""
+
+        code: str
+        message: str
+
+    error: Error
+
+
+class Allowed(BaseModel):
+    """What a photo may have at most, and the formats of answers."""
+
+    bytes: int
+    pixels: int
+    hints: int
+    formats: list[str]
+
+
+class Model(BaseModel):
+    """The model that colours, and its metrics on its lab's test photos."""
+
+    name: str
+    metrics: dict[str, float]
+    image_size: int
+    limits: Allowed
+
+
+class Example(BaseModel):
+    """A gray photo to try."""
+
+    name: str
+    url: str
+    credit: str
+
+
+class Health(BaseModel):
+    """Whether the server works."""
+
+    status: str
+
+
+def create_app(
+    colorizer: Colorizer, located: Located, limits: Limits = DEFAULTS, hosts: Collection[str] = ()
+) -> FastAPI:
+    """The application, for uvicorn or another ASGI server; one process, as it holds the model and the queue.
+
+    Args:
+        colorizer: colours the photos; its `saturation`, `keep_colour` and `max_pixels` give way to the requests'.
+        located: whose name and metrics are shown.
+        limits: of what is taken on.
+        hosts: names by which the server is asked beside localhost, this machine's name and any address.
+    """
+    monitor = Monitor()
+    jobs = Jobs(colorizer, limits, monitor)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        jobs.close()
+
+    app = FastAPI(
+        title="tintype",
+        summary="Colour for gray photos.",
+        version=version("tintype"),
+        license_info={"name": "MIT", "identifier": "MIT"},
+        docs_url=None,  # FastAPI's two pages load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    _report_errors(app, monitor)
+
+    @app.post(
+        "/api/colorize",
+        summary="Colorize a photo",
+        response_class=Response,
+        responses=_photo_responses(),
+        openapi_extra={"requestBody": _form()},
+    )
+    async def colorize(request: Request) -> Response:
+        """The photo in colour: of the same height and width, its lightness untouched.
+
+        It is not kept, neither in memory nor on disk.
+        """
+        return _photo(await _outcome(await begun(request), request, limits.timeout))
+
+    async def begun(request: Request) -> asyncio.Task[Answer]:
+        with ExitStack() as stack:
+            stack.enter_context(jobs.place())
+            upload = await read_upload(request, limits)
+            return jobs.start(upload.photo, read_options(upload.fields, limits), place=stack.pop_all())
+
+    @app.get("/api/model", summary="Describe the model")
+    async def model() -> Model:
+        """The model's name and metrics, and what photos may be sent."""
+        return Model(
+            name=located.name,
+            metrics=located.metrics,
+            image_size=colorizer.size,
+            limits=Allowed(
+                bytes=limits.bytes, pixels=limits.pixels, hints=limits.hints, formats=list(OUTPUT_FORMATS[1:])
+            ),
+        )
+
+    @app.get("/api/examples", summary="List example photos")
+    async def list_examples() -> list[Example]:
+        """Gray photos to try."""
+        return _examples()
+
+    @app.get("/healthz", summary="Whether the server works", responses={503: {"model": Health}})
+    async def health(response: Response) -> Health:
+        """200, or 503 where the network has been at one batch for longer than a photo's time."""
+        stuck = jobs.busy_for() > limits.timeout
+        response.status_code = 503 if stuck else 200
+        return Health(status="stuck" if stuck else "ok")
+
+    @app.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        """In Prometheus' text format."""
+        content, media_type = monitor.page()
+        return Response(content, media_type=media_type)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    app.mount("/static", StaticFiles(directory=PAGE, check_dir=False), name="static")
+    app.mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False), name="examples")
+    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Counted, monitor=monitor)
+    return app
+
+
+async def _outcome(job: asyncio.Task[Answer], request: Request, timeout: float) -> Answer:
+    """Wait for a job: as long as the client does, and no longer than `timeout` seconds."""
+    gone = asyncio.create_task(_hung_up(request))
+    try:
+        await asyncio.wait({job, gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if job.done():
+            if isinstance(refusal := job.exception(), Refusal):
+                # Its traceback would keep the photo until the garbage collector comes by.
+                raise refusal.with_traceback(None)
+            return job.result()
+        if gone.done():
+            raise ClientDisconnect
+        raise Refusal(503, "timeout", f"the photo took longer than {timeout:g} seconds; try again later", RETRY)
+    finally:
+        gone.cancel()
+        job.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _examples() -> list[Example]:
+    """Of the folder `EXAMPLES`, in which ``credits.json`` has [{"file", "name", "credit"}]."""
+    known = EXAMPLES / "credits.json"
+    listed = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else []
+    return [Example(name=one["name"], url=f"/examples/{one['file']}", credit=one["credit"]) for one in listed]
+
+
+def _photo(answer: Answer) -> Response:
+    format = FORMATS[answer.format]
+    return Response(
+        answer.content,
+        media_type=format.media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="colour-{secrets.token_hex(4)}{format.suffixes[0]}"',
+            "Cache-Control": "no-store",
+            "Server-Timing": ", ".join(f"{step};dur={1000 * time:.1f}" for step, time in answer.seconds.items()),
+        },
+    )
+
+
+def _report_errors(app: FastAPI, monitor: Monitor) -> None:
+    """Answer every error as a `Problem`, whoever raised it."""
+
+    def told(refusal: Refusal) -> Response:
+        monitor.refusals.labels(refusal.code).inc()
+        return refusal.response()
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> Response:
+        return told(error)
+
+    @app.exception_handler(HTTPException)
+    async def no_such_route(request: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "http_error")
+        return told(Refusal(error.status_code, code, error.detail, error.headers))
+
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=GONE)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        response = told(Refusal(500, "fault", "a fault of the server's own; its log says more"))
+        response.headers.update(HEADERS)  # Starlette answers in place of the middleware, too
+        return response
+
+
+def _form() -> dict[str, Any]:
+    """The request body of /api/colorize, for OpenAPI."""
+    fields = Options.model_json_schema()["properties"]
+    fields["hints"]["contentSchema"]["items"] = Spot.model_json_schema()  # in place of a reference within Options
+    photo = {"type": "string", "format": "binary", "description": "the photo's file"}
+    schema = {"type": "object", "required": ["photo"], "properties": {"photo": photo, **fields}}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+def _photo_responses() -> dict[int | str, dict[str, Any]]:
+    """The answers of /api/colorize, for OpenAPI."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    problems = {
+        400: "The form cannot be read, or has no photo.",
+        403: "Another site's page asked.",
+        408: "The photo came too slowly.",
+        413: "The photo has too many bytes or pixels.",
+        415: "It is no photo of an allowed format, or an animation.",
+        421: "The server does not go by the name in the header Host.",
+        422: "The photo is damaged or too small, or an option cannot be used.",
+        429: "The server has its hands full: `Retry-After` says in how many seconds to try again.",
+        500: "A fault of the server's own.",
+        503: "It took too long.",
+    }
+    return {
+        200: {"description": "The photo.", "content": {format.media_type: binary for format in FORMATS.values()}},
+        **{status: {"model": Problem, "description": told} for status, told in problems.items()},
+    }

@@ -1,0 +1,88 @@
+"""Who may ask: a server on this computer is within reach of every page that its user's browser shows."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tintype.serving.errors import Refusal
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+HEADERS = {
+    # blob: and data: are the photos that the page holds.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",  # asked again each time: another version's page may be here tomorrow
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Of every answer (https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html)."""
+
+
+class Guard:
+    """An ASGI application behind two checks, and with `HEADERS` on its answers.
+
+    The header Host must be an address, localhost, this machine's name or one of `hosts`: else another's name has been
+    pointed here (DNS rebinding), and a foreign page would count as ours. And what changes or costs something is not
+    done for other sites' pages, whose requests browsers mark (Sec-Fetch-Site, Origin).
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+        self.app = app
+        name = socket.gethostname().lower()
+        self.hosts = {"localhost", name, f"{name}.local", *(host.lower() for host in hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if refusal := self._refusal(scope["method"], Headers(scope=scope)):
+            return await refusal.response()(scope, receive, with_headers)
+        await self.app(scope, receive, with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> Refusal | None:
+        host = headers.get("host", "")
+        if not self._known(_name(f"//{host}")):
+            return Refusal(
+                421, "wrong_host", "this server does not go by that name; `tintype serve --allow-host NAME` adds one"
+            )
+        if method in SAFE:
+            return None
+        foreign = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+        if foreign or ("origin" in headers and headers["origin"].partition("://")[2].lower() != host.lower()):
+            return Refusal(403, "other_site", "the pages of other sites may not ask this server for anything")
+        return None
+
+    def _known(self, name: str) -> bool:
+        if name in self.hosts or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _name(url: str) -> str:
+    """The host in it, lower case, without a port; '' where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

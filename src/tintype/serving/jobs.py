@@ -1,0 +1,163 @@
+"""From a photo's file to its answer: so many photos at a time, and in memory so many pixels."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import NamedTuple, ParamSpec, TypeVar
+
+from tintype.colorize import Colorizer, Prepared
+from tintype.colorize.files import encode, format_of
+from tintype.colorize.photo import Photo
+from tintype.data.reading import UnreadablePhoto
+from tintype.serving.batching import Batcher, lasting
+from tintype.serving.errors import Refusal
+from tintype.serving.limits import Limits
+from tintype.serving.memory import give_back
+from tintype.serving.monitoring import Monitor
+from tintype.serving.options import Options
+from tintype.serving.uploads import judge, unreadable
+
+THREADS = min(4, os.cpu_count() or 1)
+"""That decode, join and encode, beside the network's one."""
+RETRY = {"Retry-After": "2"}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    """A photo in colour."""
+
+    content: bytes
+    format: str
+    """A key of `tintype.colorize.files.FORMATS`."""
+    seconds: dict[str, float]
+    """By step."""
+
+
+class Jobs:
+    """All photos that the server works on.
+
+    Args:
+        colorizer: whose three steps are run: `prepare` and `finish` in a few threads, `predict` in one, by batches.
+        limits: of the server.
+        monitor: is told.
+    """
+
+    def __init__(self, colorizer: Colorizer, limits: Limits, monitor: Monitor) -> None:
+        self._colorizer = copy.copy(colorizer)
+        self._colorizer.max_pixels = limits.pixels
+        self._limits = limits
+        self._monitor = monitor
+        self._batcher = Batcher(self._colorizer.predict, colorizer.batch_size, monitor.batches.observe)
+        self._pool = ThreadPoolExecutor(THREADS, "photos")
+        self._memory = _Memory(limits.pixels)
+        self._places = limits.queue
+        self._closed = False
+        self._running: set[asyncio.Task[Answer]] = set()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the queue's places. Raises `Refusal` (429) where none is free."""
+        if not self._places:
+            raise Refusal(429, "busy", "the server has its hands full; try again in a moment", RETRY)
+        self._places -= 1
+        self._monitor.photos.inc()
+        try:
+            yield
+        finally:
+            self._places += 1
+            self._monitor.photos.dec()
+
+    def start(self, content: bytes, options: Options, place: ExitStack) -> asyncio.Task[Answer]:
+        """Begin to colorize a photo; `place` is given back when all is over.
+
+        Cancelled, the task lasts until the thread that it has given work to is free: no place and no memory counts as
+        free before it is.
+        """
+        task = asyncio.create_task(self._colorize(content, options))
+        self._running.add(task)  # the loop itself holds tasks weakly
+
+        def over(task: asyncio.Task[Answer]) -> None:
+            place.close()
+            self._running.discard(task)
+            if not task.cancelled():
+                task.exception()  # nobody may be left to ask
+            if not self._running and not self._closed:
+                self._pool.submit(give_back)
+
+        task.add_done_callback(over)
+        return task
+
+    def busy_for(self) -> float:
+        """How long the network has been at its present batch, seconds."""
+        return self._batcher.busy_for()
+
+    def close(self) -> None:
+        """Take no more; what a thread is at is not waited for."""
+        self._closed = True
+        self._batcher.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _colorize(self, content: bytes, options: Options) -> Answer:
+        seconds: dict[str, float] = {}
+        step = self._monitor.step
+        one = copy.copy(self._colorizer)
+        one.saturation, one.keep_colour = options.saturation, options.keep_colour
+        header = await self._in_thread(judge, content, self._limits)
+        async with AsyncExitStack() as memory:
+            with step("wait", seconds):
+                await memory.enter_async_context(self._memory.take(header.width * header.height))
+            with step("decode", seconds):
+                prepared = await self._in_thread(self._prepared, one, content)
+            with step("network", seconds):
+                ab = await self._batcher(prepared)
+            with step("join", seconds):
+                photo = await self._in_thread(one.finish, prepared, ab, hints=options.spots)
+            with step("encode", seconds):
+                coded = await self._in_thread(_coded, photo, options.format)
+        return Answer(*coded, seconds)
+
+    def _prepared(self, colorizer: Colorizer, content: bytes) -> Prepared:
+        try:
+            return colorizer.prepare(content)
+        except UnreadablePhoto as error:
+            raise unreadable(error.reason, self._limits) from None
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = self._pool.submit(work, *args, **kwargs)
+        return await lasting(asyncio.wrap_future(future), future.cancel)
+
+
+def _coded(photo: Photo, wanted: str) -> tuple[bytes, str]:
+    try:
+        return encode(photo, wanted), format_of(photo, wanted)
+    except ValueError as error:
+        raise Refusal(422, "bad_option", f"format: the photo {error}") from None
+
+
+class _Memory:
+    """Room for so many pixels; whoever comes first is served first, so that large photos get their turn."""
+
+    def __init__(self, pixels: int) -> None:
+        self._free = pixels
+        self._turn = asyncio.Lock()
+        self._given_back = asyncio.Event()
+
+    @asynccontextmanager
+    async def take(self, pixels: int) -> AsyncIterator[None]:
+        async with self._turn:
+            while self._free < pixels:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            self._free += pixels
+            self._given_back.set()

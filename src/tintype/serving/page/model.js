@@ -1,0 +1,57 @@
+// @ts-check
+/** The model's name, and its metrics on the test photos of its lab. */
+
+import { byId, element } from "./dom.js";
+
+/** Known metrics in the order they are shown: what they are called, and which way is better. */
+const METRICS = {
+  ciede2000: ["CIEDE2000", "↓"],
+  psnr: ["PSNR, dB", "↑"],
+  psnr_pooled: ["PSNR pooled, dB", "↑"],
+  ssim: ["SSIM", "↑"],
+  lpips: ["LPIPS", "↓"],
+  lpips_in_domain: ["LPIPS in domain", "↓"],
+  fid: ["FID", "↓"],
+  fid_in_domain: ["FID in domain", "↓"],
+  kid: ["KID", "↓"],
+  kid_in_domain: ["KID in domain", "↓"],
+  colorfulness: ["Colourfulness", ""],
+  colorfulness_gap: ["Colourfulness gap", "↓"],
+  rmse: ["RMSE", "↓"],
+  l1: ["L1", "↓"],
+  custom_accuracy: ["Accuracy of ab", "↑"],
+  class_accuracy: ["Class accuracy", "↑"],
+};
+
+/** @param {import("./api.js").Model} model */
+export function showModel({ name, metrics, image_size: side }) {
+  const box = /** @type {HTMLDetailsElement} */ (byId("model"));
+  box.hidden = false;
+  byId("model-name").textContent = name;
+  const order = Object.keys(METRICS);
+  const rank = (/** @type {string} */ key) => (order.includes(key) ? order.indexOf(key) : order.length);
+  const rows = Object.entries(metrics)
+    .sort(([one], [other]) => rank(one) - rank(other) || one.localeCompare(other))
+    .map(([key, value]) => {
+      const [label, better] = Reflect.get(METRICS, key) ?? [key, ""];
+      return element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, figure(value)), element("td", {}, better));
+    });
+  byId("model-sheet").replaceChildren(
+    element("p", { className: "sheet-name" }, name),
+    element("p", { className: "sheet-note" }, `Sees photos at ${side} pixels; their lightness stays at full size.`),
+    rows.length
+      ? element("table", {}, element("caption", {}, "On the test photos of its lab"), element("tbody", {}, ...rows))
+      : element("p", { className: "sheet-note" }, "No metrics are known of it."),
+  );
+  document.addEventListener("click", (event) => {
+    if (!box.contains(/** @type {Node} */ (event.target))) box.open = false;
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") box.open = false;
+  });
+}
+
+/** @param {number} value */
+function figure(value) {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toPrecision(3);
+}

@@ -1,0 +1,211 @@
+// @ts-check
+/** One photo of the user's: its file, what is wanted of it, and what has become of it. */
+
+import { colorize, Refusal } from "./api.js";
+import { Turns } from "./turns.js";
+
+/** @typedef {import("./api.js").Hint} Hint */
+/** @typedef {"waiting" | "working" | "done" | "failed"} State */
+
+// The server puts photos that come together into one batch; its queue is for others, too.
+const turns = new Turns(3);
+const PAUSE = 250; // milliseconds in which further changes join a request
+const TRIES = 6;
+const SHOWN = /^image\/(jpeg|png|webp|gif|avif|bmp|svg)/; // by every browser
+const SUFFIXES = { "image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/tiff": ".tiff" };
+
+/** Dispatches "change" whenever something of it does. */
+export class Photo extends EventTarget {
+  /** @param {File} file */
+  constructor(file) {
+    super();
+    this.file = file;
+    /** @type {State} */
+    this.state = "waiting";
+    this.message = "";
+    /** Whether a failure is one for good. */
+    this.final = false;
+    this.saturation = 1;
+    /** That of the picture `after`. */
+    this.saturationShown = 1;
+    /** @type {Hint[]} */
+    this.hints = [];
+    /** @type {Hint[][]} earlier ones, for undo */
+    this.past = [];
+    /** @type {string | null} URL of the photo as it came; null until known, or where no browser shows it */
+    this.before = null;
+    /** @type {string | null} URL of the photo in colour, for the screen */
+    this.after = null;
+    /** @type {Blob | null} the photo in colour, for the disk */
+    this.answer = null;
+    this.width = 0;
+    this.height = 0;
+    /** @type {AbortController | null} */
+    this.running = null;
+    this.timer = 0;
+    this.gone = false;
+  }
+
+  get name() {
+    return this.file.name;
+  }
+
+  /** What the answer's file is called: the photo's name, with "-colour". */
+  get downloadName() {
+    const [, stem, suffix] = this.name.match(/^(.*?)(\.[^.]*)?$/) ?? [];
+    const type = this.answer?.type ?? "";
+    const same = type === this.file.type && suffix;
+    return `${stem || "photo"}-colour${same ? suffix : (Reflect.get(SUFFIXES, type) ?? suffix ?? "")}`;
+  }
+
+  /** Show the file, and have it coloured. */
+  async start() {
+    const url = URL.createObjectURL(this.file);
+    if (await this.measure(url)) this.before = url;
+    else URL.revokeObjectURL(url);
+    if (this.gone) return this.discard();
+    this.changed();
+    await this.colour();
+  }
+
+  /** @param {Hint[]} hints */
+  setHints(hints) {
+    this.past.push(this.hints);
+    this.hints = hints;
+    this.soon();
+  }
+
+  undo() {
+    const before = this.past.pop();
+    if (!before) return;
+    this.hints = before;
+    this.soon();
+  }
+
+  /** @param {number} saturation */
+  setSaturation(saturation) {
+    this.saturation = saturation;
+    this.soon();
+  }
+
+  /** Colour again once the user pauses. */
+  soon() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.colour(), PAUSE);
+    this.changed();
+  }
+
+  /** Have it coloured as it is wanted now; an earlier request that still runs is given up. */
+  async colour() {
+    clearTimeout(this.timer);
+    this.running?.abort();
+    const running = new AbortController();
+    this.running = running;
+    this.become("waiting");
+    try {
+      await turns.take(async () => {
+        if (running.signal.aborted) return;
+        this.become("working");
+        await this.patiently(() => this.request(running.signal), running.signal);
+      });
+    } catch (error) {
+      if (running.signal.aborted) return;
+      if (!(error instanceof Refusal)) console.error(error);
+      this.fail(error instanceof Refusal ? error : new Refusal("This photo could not be coloured."));
+    } finally {
+      if (this.running === running) this.running = null;
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async request(signal) {
+    const wanted = { hints: this.hints, saturation: this.saturation };
+    const answer = await colorize(this.file, wanted, signal);
+    let shown = answer;
+    if (!SHOWN.test(answer.type)) shown = await colorize(this.file, { ...wanted, format: "jpeg" }, signal);
+    if (!this.before) {
+      const gray = await colorize(this.file, { saturation: 0, format: "jpeg" }, signal);
+      this.before = URL.createObjectURL(gray);
+      await this.measure(this.before);
+    }
+    const url = URL.createObjectURL(shown);
+    await decoded(url);
+    if (signal.aborted) return URL.revokeObjectURL(url);
+    if (this.after) URL.revokeObjectURL(this.after);
+    this.after = url;
+    this.saturationShown = wanted.saturation;
+    this.answer = answer;
+    this.become("done");
+  }
+
+  /**
+   * Ask again where the server says when.
+   * @param {() => Promise<void>} work
+   * @param {AbortSignal} signal
+   */
+  async patiently(work, signal) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof Refusal) || !error.retryAfter || tries === TRIES || signal.aborted) throw error;
+        this.become("working", "The server is busy; waiting for a place");
+        await new Promise((resolve) => setTimeout(resolve, 1000 * Number(error.retryAfter)));
+        if (signal.aborted) throw error;
+      }
+    }
+  }
+
+  /**
+   * @param {string} url
+   * @returns {Promise<boolean>} whether this browser shows it
+   */
+  async measure(url) {
+    const image = await decoded(url);
+    if (image) [this.width, this.height] = [image.naturalWidth, image.naturalHeight];
+    return image !== null;
+  }
+
+  /** Let go of all that it holds. */
+  discard() {
+    this.gone = true;
+    clearTimeout(this.timer);
+    this.running?.abort();
+    for (const url of [this.before, this.after]) if (url) URL.revokeObjectURL(url);
+  }
+
+  /**
+   * @param {State} state
+   * @param {string} [message]
+   */
+  become(state, message = "") {
+    this.state = state;
+    this.message = message;
+    this.changed();
+  }
+
+  /** @param {Refusal} refusal */
+  fail(refusal) {
+    this.final = refusal.final;
+    this.become("failed", refusal.message);
+  }
+
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<HTMLImageElement | null>} null where this browser cannot show it
+ */
+async function decoded(url) {
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+    return image;
+  } catch {
+    return null;
+  }
+}

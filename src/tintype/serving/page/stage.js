@@ -1,0 +1,203 @@
+// @ts-check
+/** The chosen photo, large, and what can be done with it. */
+
+import { element, icon } from "./dom.js";
+import { HintLayer } from "./hints.js";
+import { Palette } from "./palette.js";
+import { Slider } from "./slider.js";
+
+/** @typedef {import("./photo.js").Photo} Photo */
+/** @typedef {"compare" | "hints"} Tool */
+
+export class Stage {
+  /**
+   * @param {HTMLElement} node
+   * @param {(photo: Photo) => void} onRemove
+   */
+  constructor(node, onRemove) {
+    this.node = node;
+    /** @type {Photo | null} */
+    this.photo = null;
+    /** @type {Tool} */
+    this.tool = "compare";
+    /** @type {WeakSet<Photo>} those whose colours have been revealed */
+    this.seen = new WeakSet();
+    this.palette = new Palette();
+    /** @type {Blob | null} */
+    this.offered = null;
+
+    this.before = element("img", { className: "before", alt: "", draggable: false });
+    this.after = element("img", { className: "after", alt: "", draggable: false });
+    this.note = element("p", { className: "note" });
+    this.again = element("button", { type: "button", className: "plain retry" }, icon("retry"), "Try again");
+    this.trouble = element("div", { className: "trouble", role: "alert" }, this.note, this.again);
+    this.doing = element("p", { className: "doing" }, element("span", { className: "spinner" }), element("span"));
+    this.frame = element("div", { className: "frame" }, this.after, this.before);
+    this.tags = element(
+      "div",
+      { className: "tags", "aria-hidden": "true" },
+      element("span", { className: "tag" }, "Before"),
+      element("span", { className: "tag" }, "After"),
+    );
+    this.frame.append(this.tags);
+    this.slider = new Slider(this.frame);
+    this.hints = new HintLayer(this.frame, this.palette);
+    this.tip = element("p", { className: "tip" }, "Pick a colour below, then the spot where it belongs");
+    this.frame.append(element("div", { className: "progress" }), this.tip, this.doing, this.trouble);
+
+    this.compareTool = tool("Compare", "compare");
+    this.hintsTool = tool("Colour hints", "drop");
+    this.amount = element("input", { type: "range", min: "0", max: "2", step: "0.05", value: "1", id: "saturation" });
+    this.amountOut = element("output", { htmlFor: "saturation" });
+    this.undo = element("button", { type: "button", className: "plain" }, icon("undo"), "Undo");
+    this.clear = element("button", { type: "button", className: "plain" }, "Clear");
+    this.download = element("a", { className: "solid" }, icon("download"), "Download");
+    this.remove = element("button", { type: "button", className: "plain square", title: "Remove this photo" }, icon("remove"));
+    this.remove.setAttribute("aria-label", "Remove this photo");
+    this.caption = element("p", { className: "caption" });
+    this.comparing = element(
+      "label",
+      { className: "row amount" },
+      element("span", {}, "Strength of colour"),
+      this.amount,
+      this.amountOut,
+    );
+    this.painting = element(
+      "div",
+      { className: "row" },
+      this.palette.node,
+      element("div", { className: "row-side" }, this.undo, this.clear),
+    );
+    this.tools = element(
+      "div",
+      { className: "tools" },
+      element("div", { className: "segments", role: "group", "aria-label": "Tool" }, this.compareTool, this.hintsTool),
+      this.comparing,
+      this.painting,
+      this.download,
+    );
+    node.append(element("div", { className: "heading" }, this.caption, this.remove), this.frame, this.tools);
+
+    this.compareTool.addEventListener("click", () => this.use("compare"));
+    this.hintsTool.addEventListener("click", () => this.use("hints"));
+    this.amount.addEventListener("input", () => this.preview());
+    this.amount.addEventListener("change", () => this.photo?.setSaturation(Number(this.amount.value)));
+    this.undo.addEventListener("click", () => this.photo?.undo());
+    this.clear.addEventListener("click", () => this.photo?.setHints([]));
+    this.again.addEventListener("click", () => this.photo?.colour());
+    this.remove.addEventListener("click", () => this.photo && onRemove(this.photo));
+    document.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && this.tool === "hints") {
+        event.preventDefault();
+        this.photo?.undo();
+      }
+    });
+    this.update = this.update.bind(this);
+  }
+
+  /** @param {Photo} photo */
+  show(photo) {
+    if (photo === this.photo) return;
+    this.photo?.removeEventListener("change", this.update);
+    this.photo = photo;
+    photo.addEventListener("change", this.update);
+    this.slider.set(50);
+    this.amount.value = String(photo.saturation);
+    this.update();
+  }
+
+  /** @param {Tool} name */
+  use(name) {
+    this.tool = name;
+    this.update();
+  }
+
+  update() {
+    const photo = this.photo;
+    if (!photo) return;
+    const busy = photo.state === "waiting" || photo.state === "working";
+    const coloured = photo.after !== null;
+    const hinting = this.tool === "hints" && coloured;
+    const failed = photo.state === "failed";
+
+    this.frame.className = ["frame", photo.state, coloured ? "coloured" : "gray", photo.before ? "" : "blank", hinting ? "hinting" : ""]
+      .filter(Boolean)
+      .join(" ");
+    this.frame.classList.toggle("busy", busy);
+    this.node.style.setProperty("--aspect", String(photo.width && photo.height ? photo.width / photo.height : 16 / 9));
+    this.node.style.setProperty("--natural", `${photo.width || 240}px`);
+    picture(this.before, photo.before, `${photo.name}, as it was`);
+    picture(this.after, photo.after, `${photo.name}, in colour`);
+    this.before.hidden ||= hinting;
+    this.tags.hidden = !coloured || hinting;
+    this.slider.enable(coloured && !hinting);
+    if (coloured && !this.seen.has(photo)) {
+      this.seen.add(photo);
+      this.slider.reveal();
+    }
+    this.hints.node.hidden = !hinting;
+    this.hints.show(photo);
+
+    this.trouble.hidden = !failed;
+    if (this.note.textContent !== photo.message) this.note.textContent = failed ? photo.message : "";
+    this.again.hidden = photo.final;
+    this.doing.hidden = !busy || coloured;
+    this.doing.children[1].textContent = photo.message || (photo.state === "waiting" ? "Waiting" : "Colouring");
+
+    this.compareTool.setAttribute("aria-pressed", String(!hinting));
+    this.hintsTool.setAttribute("aria-pressed", String(hinting));
+    for (const button of [this.compareTool, this.hintsTool, this.amount]) button.disabled = !coloured;
+    this.tools.hidden = failed && !coloured;
+    this.painting.hidden = !hinting;
+    this.comparing.hidden = hinting;
+    this.tip.hidden = !hinting || photo.hints.length > 0;
+    this.undo.disabled = photo.past.length === 0;
+    this.clear.disabled = photo.hints.length === 0;
+    if (document.activeElement !== this.amount) this.amount.value = String(photo.saturation);
+    this.preview();
+    this.offer(photo.state === "done" ? photo.answer : null);
+    this.download.download = photo.downloadName;
+    const size = photo.width ? `${photo.width} × ${photo.height}` : "";
+    this.caption.replaceChildren(element("strong", {}, photo.name), size && element("span", {}, size));
+  }
+
+  /** @param {Blob | null} answer to download; null while it is not what the user wants */
+  offer(answer) {
+    this.download.classList.toggle("off", !answer);
+    this.download.setAttribute("aria-disabled", String(!answer));
+    if (answer === this.offered) return;
+    if (this.download.href) URL.revokeObjectURL(this.download.href);
+    if (answer) this.download.href = URL.createObjectURL(answer);
+    else this.download.removeAttribute("href");
+    this.offered = answer;
+  }
+
+  /** Show what the saturation will do, about, until the server has done it. */
+  preview() {
+    const wanted = Number(this.amount.value);
+    const has = this.photo?.saturationShown || 1;
+    this.amountOut.textContent = `${Math.round(100 * wanted)} %`;
+    this.amount.setAttribute("aria-valuetext", this.amountOut.textContent);
+    this.after.style.filter = wanted === has ? "" : `saturate(${wanted / has})`;
+  }
+}
+
+/**
+ * @param {HTMLImageElement} image
+ * @param {string | null} url
+ * @param {string} alt
+ */
+function picture(image, url, alt) {
+  image.hidden = url === null;
+  image.alt = alt;
+  if (url !== null && image.getAttribute("src") !== url) image.src = url;
+  if (url === null) image.removeAttribute("src");
+}
+
+/**
+ * @param {string} label
+ * @param {string} symbol
+ */
+function tool(label, symbol) {
+  return element("button", { type: "button", className: "segment" }, icon(symbol), label);
+}

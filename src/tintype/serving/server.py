@@ -1,0 +1,115 @@
+"""uvicorn, with a limit to its patience."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tintype.config import ConfigError
+from tintype.serving.limits import Limits
+
+CONNECTIONS = 100
+"""Open at a time, beside those of the queue's photos."""
+GRACE = 20
+"""Seconds that photos have to be finished in, once the server is to stop."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that connections to `host` and `port` (0: any free one) arrive at. Raises `ConfigError`."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family)
+    except socket.gaierror:
+        raise ConfigError(f"--host {host}: no address of this machine; allowed: 127.0.0.1, 0.0.0.0, ...") from None
+    except OSError as error:
+        raise ConfigError(f"--host {host} --port {port}: {error.strerror}; allowed: another port, or 0") from None
+
+
+def address_of(listening: socket.socket) -> str:
+    """The URL that a browser on this machine finds it by."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
+    """Ready to `run`: until SIGINT or SIGTERM; photos that are there by then are finished first."""
+    config = uvicorn.Config(
+        app,
+        http=patient(limits),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.queue + CONNECTIONS,
+        timeout_graceful_shutdown=GRACE,
+    )
+    return uvicorn.Server(config)
+
+
+def patient(limits: Limits) -> type[H11Protocol]:
+    """uvicorn's protocol, for clients that speak or listen too slowly (or not at all), which uvicorn waits for.
+
+    A request's head has `limits.patience` seconds to come; an answer has to be taken at `limits.rate`.
+    """
+
+    class Patient(H11Protocol):
+        _head: asyncio.TimerHandle | None = None
+        _answer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._await_head()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._busy():
+                self._stop(self._head)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._await_head()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._await_reader()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop(self._answer)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._stop(self._head)
+            self._stop(self._answer)
+
+        def _busy(self) -> bool:
+            return self.cycle is not None and not self.cycle.response_complete
+
+        def _await_head(self) -> None:
+            self._stop(self._head)
+            if not self._busy():  # else a request has come with the one before it
+                self._head = self.loop.call_later(limits.patience, self.timeout_keep_alive_handler)
+
+        def _await_reader(self) -> None:
+            left = self.transport.get_write_buffer_size()
+
+            def judge() -> None:
+                if self.transport.get_write_buffer_size() > left - limits.rate * limits.patience:
+                    self.transport.abort()
+                else:
+                    self._await_reader()
+
+            self._answer = self.loop.call_later(limits.patience, judge)
+
+        @staticmethod
+        def _stop(timer: asyncio.TimerHandle | None) -> None:
+            if timer is not None:
+                timer.cancel()
+
+    return Patient

@@ -1,0 +1,195 @@
+"""A request's form, read into memory within limits, and its photo judged before anything is decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import re
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+import python_multipart  # noqa: F401 - Starlette would miss it at the first request only
+from PIL import Image, UnidentifiedImageError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from tintype.data.reading import FORMATS, NOT_AN_IMAGE, OVER_PIXEL_LIMIT, TRUNCATED
+from tintype.serving.errors import Refusal
+from tintype.serving.limits import Limits
+
+FORM = 64 * 1024
+"""Bytes that a form may have beside its photo."""
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+"""Formats whose further frames are an animation. (A TIFF's are pages or previews; the first is the photo.)"""
+NAMES = "JPEG, PNG, WebP, TIFF, BMP, AVIF, or a GIF that stands still"
+SCANS = 100
+"""Of a JPEG. Encoders make a dozen; each is a pass over all pixels, and costs a hostile file less than 100 bytes
+(https://bugzilla.redhat.com/show_bug.cgi?id=1344214)."""
+MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+"""Of a JPEG: a byte that begins one is never followed by such a byte within coded pixels (ITU-T T.81, B.1.1.5)."""
+START, SCAN, END = b"\xd8", b"\xda", b"\xd9"
+
+
+class Upload(NamedTuple):
+    """What a form brought."""
+
+    photo: bytes
+    fields: dict[str, str]
+
+
+class Header(NamedTuple):
+    """What a photo's file says of itself."""
+
+    format: str
+    """Pillow's name."""
+    width: int
+    height: int
+
+
+async def read_upload(request: Request, limits: Limits) -> Upload:
+    """Receive a form with a file ``photo``.
+
+    Raises:
+        Refusal: 400, 408, 413 or 415. The client has been listened to by then, as far as patience goes: those that
+            are answered while they speak (browsers) often do not hear it.
+        ClientDisconnect: it hung up.
+    """
+    body = _Body(request, limits)
+    try:
+        return await body.form()
+    except Refusal as refusal:
+        await body.drain()
+        if not body.ended:
+            refusal.headers = {**refusal.headers, "Connection": "close"}
+        raise
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 0
+    """None: a photo never touches the disk."""
+
+
+class _Body:
+    """A request's body while it comes."""
+
+    def __init__(self, request: Request, limits: Limits) -> None:
+        self.request = request
+        self.limits = limits
+        self.ended = False
+
+    async def form(self) -> Upload:
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            raise Refusal(415, "not_a_form", "send the photo as multipart/form-data, in a file field named photo")
+        length = self.request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self.limits.bytes + FORM:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self.limits.patience) as deadline:
+                parser = _InMemory(
+                    self.request.headers, self._chunks(deadline), max_files=1, max_fields=8, max_part_size=FORM
+                )
+                form = await parser.parse()
+        except TimeoutError:
+            raise Refusal(408, "too_slow", "the photo came too slowly") from None
+        except MultiPartException as error:
+            raise Refusal(400, "bad_form", f"the form cannot be read: {error.message}") from None
+        photo = form.get("photo")
+        if not isinstance(photo, UploadFile):
+            await form.close()
+            raise Refusal(400, "no_photo", "there is no photo: the form needs a file field named photo")
+        content = await photo.read()
+        await form.close()
+        if not content:
+            raise Refusal(400, "empty", "the photo's file is empty")
+        if len(content) > self.limits.bytes:
+            raise self._too_large()
+        return Upload(content, {name: value for name, value in form.items() if isinstance(value, str)})
+
+    async def drain(self) -> None:
+        if self.ended or "expect" in self.request.headers:  # who asks first does not send what is refused
+            return
+        with contextlib.suppress(TimeoutError, ClientDisconnect):
+            async with asyncio.timeout(self.limits.patience):
+                while not self.ended:
+                    await self._chunk()
+
+    async def _chunks(self, deadline: asyncio.Timeout) -> AsyncGenerator[bytes, None]:
+        total, until = 0, deadline.when()
+        while not self.ended:
+            chunk = await self._chunk()
+            total += len(chunk)
+            if total > self.limits.bytes + FORM:
+                raise self._too_large()
+            if until is not None:
+                deadline.reschedule(until + total / self.limits.rate)
+            yield chunk
+
+    async def _chunk(self) -> bytes:
+        message = await self.request.receive()
+        if message["type"] == "http.disconnect":
+            self.ended = True
+            raise ClientDisconnect
+        self.ended = not message.get("more_body", False)
+        return message.get("body", b"")
+
+    def _too_large(self) -> Refusal:
+        allowed = f"{self.limits.bytes / 1e6:.0f} MB"
+        return Refusal(413, "too_large", f"the photo's file is larger than the {allowed} that are allowed")
+
+
+def judge(content: bytes, limits: Limits) -> Header:
+    """Look at a photo's header; what is not to be decoded is refused here.
+
+    Raises:
+        Refusal: 413, 415 or 422.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            header = Header(image.format or "", *image.size)
+            animated = image.format in ANIMATED and getattr(image, "is_animated", False)
+    except UnidentifiedImageError:
+        raise unreadable(TRUNCATED if _looks_like_a_photo(content) else NOT_AN_IMAGE, limits) from None
+    except Image.DecompressionBombError:
+        raise unreadable(OVER_PIXEL_LIMIT, limits) from None
+    except Exception as error:  # broken files bring out anything
+        raise unreadable(TRUNCATED, limits) from error
+    if header.width * header.height > limits.pixels:
+        raise unreadable(OVER_PIXEL_LIMIT, limits)
+    if animated:
+        raise Refusal(415, "animated", "this is an animation; send a photo that stands still")
+    if min(header.width, header.height) < limits.side:
+        size = f"{header.width} x {header.height}"
+        raise Refusal(422, "too_small", f"the photo has {size} pixels; it needs at least {limits.side} x {limits.side}")
+    if header.format in ("JPEG", "MPO") and _scans(content) > SCANS:
+        raise Refusal(422, "unreadable", f"the JPEG has more than {SCANS} scans; save it anew")
+    return header
+
+
+def unreadable(reason: str, limits: Limits) -> Refusal:
+    """A reason of `tintype.data.reading.UnreadablePhoto`, as the server says it."""
+    if reason == NOT_AN_IMAGE:
+        return Refusal(415, "not_a_photo", f"this is no photo that can be read here; allowed: {NAMES}")
+    if reason == OVER_PIXEL_LIMIT:
+        allowed = f"{limits.pixels / 1e6:.0f} megapixels"
+        return Refusal(413, "too_many_pixels", f"the photo has more than the {allowed} that are allowed")
+    if reason == TRUNCATED:
+        return Refusal(422, "truncated", "the photo's file is damaged or not whole")
+    return Refusal(422, "unreadable", "the photo's file is damaged, or of a kind that cannot be read here")
+
+
+def _scans(jpeg: bytes) -> int:
+    """How many it has, up to its end; what is behind that (phones put videos there) is not looked at."""
+    position = scans = 0
+    while (marker := MARKER.search(jpeg, position)) and marker[1] != END and scans <= SCANS:
+        scans += marker[1] == SCAN
+        bare = marker[1] == START
+        position = marker.end() + (0 if bare else int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big"))
+    return scans
+
+
+def _looks_like_a_photo(content: bytes) -> bool:
+    """Whether it begins as one of the formats does: then it is a broken photo, not another kind of file."""
+    return any((accept := Image.OPEN[name][1]) and accept(content[:16]) is True for name in FORMATS)
