@@ -14,7 +14,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("reading", "caching", "training_step", "startup")
+NAMES = ("reading", "caching", "training_step", "startup", "exported", "flicker")
 RESULTS = Path(__file__).parent / "results.json"
 
 
