@@ -1,10 +1,14 @@
 """`tintype colorize` as its users type it, on real files, with a generator that has learnt nothing."""
 
+import errno
+import os
 import signal
+import struct
 import subprocess
 import sys
 import time
 import weakref
+import zlib
 from pathlib import Path
 from typing import get_args
 
@@ -20,8 +24,9 @@ import tintype.cli
 from tintype.cli.colorize import BackendName, FormatName
 from tintype.colorize import Colorizer, backends, folder
 from tintype.colorize.evaluate import measure
-from tintype.colorize.files import FORMATS
+from tintype.colorize.files import FORMATS, MAX_PIXELS
 from tintype.colorize.photo import Photo
+from tintype.colorize.plan import Task
 from tintype.data.curation import read_table
 from tintype.data.reading import UnreadablePhoto
 
@@ -183,14 +188,25 @@ def test_results_inside_the_folder_are_not_coloured_again(tintype_, album):
         (["album", "-o", "out", "--evaluate", "--samples", "2"], "--evaluate --samples: allowed is one of the two"),
         (["album", "-o", "out", "--evaluate", "--keep-colour"], "--evaluate --keep-colour: allowed is one of the two"),
         (["clips", "-o", "out", "--compare"], "--compare: is for photos; clips/c.mp4 is a video"),
-        (["album", "-o", "notes.txt/out"], "notes.txt/out/a.jpg: cannot be written: Not a directory"),
+        (["album", "-o", "out", "--keep-colour", "--samples", "2"], "--keep-colour --samples: allowed is one of the"),
+        (["album/a.jpg", "--keep-colour", "--hint", "0,0,#ff0000"], "--keep-colour --hint: allowed is one of the two"),
+        (["album", "-o", "out", "--seed", "1"], "--seed: is for --samples"),
+        (["album/a.jpg", "-o", "out.mp4"], "-o out.mp4: allowed: a name that ends in .jpg"),
+        (["clips/c.mp4", "-o", "out.jpg"], "-o out.jpg: allowed: a name that ends in .avi .m4v"),
+        (["album/1950", "-o", "album", "--overwrite"], "-o album: album/1950/B.PNG lies in it; allowed: a folder"),
+        (["album/1950/*.PNG", "-o", "."], "-o .: album/1950/B.PNG lies in it; allowed: a folder without photos"),
+        (["album/a.jpg", "other/A.JPG", "-o", "out"], "album/a.jpg and other/A.JPG would both become out/A.JPG to "),
+        (["", "-o", "out"], "'': is no name"),
+        (["album/1950/B.PNG", "-o", "out", "--size", "16"], "size 16: allowed: at least 32"),
+        (["album", "-o", "notes.txt/out"], "-o: notes.txt/out cannot be written to: Not a directory"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(tintype_, album, words, message):
     for name in ("a.jpg", "a.webp"):
         GRAY.save(album / "1950" / name)
-    for name in ("empty", "clips"):
+    for name in ("empty", "clips", "other"):
         Path(name).mkdir()
+    GRAY.save("other/A.JPG")
     Path("clips/c.mp4").touch()
     Path("notes.txt").touch()
     before = tree(Path())
@@ -199,6 +215,107 @@ def test_mistakes_are_one_line(tintype_, album, words, message):
     assert complained.startswith(f"error: {message}")
     assert complained.count("\n") == 1
     assert tree(Path()) == before
+
+
+def test_size_and_backend_reach_the_colorizer(tintype_, album, monkeypatch):
+    load, seen = Colorizer.load, []
+
+    def recorded(model, **options):
+        seen.append(options)
+        return load(model, **options)
+
+    monkeypatch.setattr(folder.Colorizer, "load", recorded)
+    for name, options in (("a", ()), ("b", ("--size", "64", "--backend", "torch"))):
+        assert tintype_("album/1950/B.PNG", "-o", name, *options)[0] == 0
+    assert [(options["size"], options["backend"]) for options in seen] == [(None, "auto"), (64, "torch")]
+    assert Path("a/B.PNG").read_bytes() != Path("b/B.PNG").read_bytes()
+
+
+def test_links_to_photos_are_photos(tintype_, tmp_path):
+    Path("in").mkdir()
+    GRAY.save("in/b.png")
+    Path("in/c.png").symlink_to("b.png")
+    assert tintype_("in", "in/../in/b.png", "-o", "out")[:2] == (0, "2 in colour: out\n")
+    assert tree(Path("out")) == ["b.png", "c.png"]
+
+
+def test_results_beside_their_photos_are_passed_over(tintype_, tmp_path):
+    for name in ("x", "x-colour", "x-colour-2", "x-compare", "x-colour-compare", "sea-colour", "x-coloured"):
+        GRAY.save(f"{name}.png")
+    assert tintype_(".", "-o", "out")[0] == 0
+    assert tree(Path("out")) == ["sea-colour.png", "x-coloured.png", "x.png"]
+    assert tintype_("*-colour.png", "-o", "asked")[0] == 0
+    assert tree(Path("asked")) == ["sea-colour.png", "x-colour.png"]
+
+
+def test_gifs_are_written_as_what_they_are_called(tintype_, tmp_path):
+    GRAY.save("g.jpg", format="GIF")
+    assert tintype_("g.jpg", "-o", "out")[0] == 0
+    assert Image.open("out/g.jpg").format == "JPEG"
+
+
+def test_what_cannot_be_written_fails_alone(tintype_, album):
+    long = "x" * 247  # with its suffix as long as names get: no room to add to it
+    (album / f"{long}.jpg").write_bytes((album / "a.jpg").read_bytes())
+    Path("out").mkdir()
+    Path("out/1950").touch()
+    (Path("out") / "d.png").mkdir()
+    status, said, complained = tintype_("album", "-o", "out", "--compare")
+    assert (status, said) == (1, "1 in colour: out\n")
+    assert complained.splitlines() == [
+        "4 failed:",
+        "  album/d.gif: out/d.png: cannot be written: Is a directory",
+        f"  album/{long}.jpg: out/{long}-compare.jpg: cannot be written: File name too long",
+        "  album/1950/B.PNG: out/1950/B.PNG: cannot be written: File exists",
+        "  album/1950/summer/c.webp: out/1950/summer/c.webp: cannot be written: Not a directory",
+    ]
+    assert tree(Path("out")) == ["1950", "a-compare.jpg", "a.jpg", f"{long}.jpg"]
+
+
+def test_a_full_disk_stops_the_run_and_what_failed_before_is_told(tintype_, album, monkeypatch):
+    (album / "b.jpg").write_text("text")
+    fsync, calls = os.fsync, []
+
+    def full(number):
+        calls.append(number)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, said, complained = tintype_("album", "-o", "out", "--batch-size", "1")
+    assert (status, said) == (2, "2 in colour: out\n")
+    assert complained.splitlines() == [
+        "1 failed:",
+        "  album/b.jpg: not an image",
+        "error: out/1950/B.PNG: cannot be written: No space left on device",
+    ]
+    assert tree(Path("out")) == ["a.jpg", "d.png"]
+
+
+def test_two_runs_may_write_to_one_folder(tintype_, album):
+    Path("out").mkdir()
+    Path("out/a.jpg.tmp").write_text("another's")
+    Path("out/.tintype-new").write_text("another's")
+    Path("out/.tintype-old").write_text("a killed run's")
+    os.utime("out/.tintype-old", (1, 1))
+    assert tintype_("album/a.jpg", "-o", "out")[0] == 0
+    assert tree(Path("out")) == [".tintype-new", "a.jpg", "a.jpg.tmp"]
+    assert Path("out/a.jpg").stat().st_mode == Path("out/a.jpg.tmp").stat().st_mode
+
+
+def test_a_batch_that_fails_is_tried_photo_by_photo(tintype_, album, monkeypatch):
+    predict = Colorizer.predict
+
+    def little_memory(self, batch):
+        if len(batch) > 1 or batch[0].photo.format == "WEBP":
+            raise RuntimeError("CUDA out of memory")
+        return predict(self, batch)
+
+    monkeypatch.setattr(Colorizer, "predict", little_memory)
+    status, said, complained = tintype_("album", "-o", "out")
+    assert (status, said) == (1, "3 in colour: out\n")
+    assert complained == "1 failed:\n  album/1950/summer/c.webp: RuntimeError: CUDA out of memory\n"
 
 
 def test_no_such_model_is_one_line(tintype_, album):
@@ -281,9 +398,9 @@ def test_colour_photos_are_measured_against_what_they_were(tintype_, tmp_path):
     GRAY.save("photos/gray.png")
     assert tintype_("photos", "-o", "out")[0] == 0
     written = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
-    status, said, _ = tintype_("photos", "-o", "out", "--evaluate")  # also of those that are there
+    status, said, _ = tintype_("photos", "-o", "out", "--evaluate")  # those that are there too
     assert status == 0
-    assert written == {path: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
+    assert all(path.stat().st_mtime_ns > before for path, before in written.items())  # figures belong to the files
     rows = read_table(Path("out/evaluate.csv"))
     assert [row["photo"] for row in rows] == [str(Path("photos/cat.png")), str(Path("photos/tac.png"))]
     for row in rows:
@@ -335,6 +452,27 @@ def test_large_photos_share_no_batch(tintype_, album, monkeypatch):
     assert seen == [2, 2]
 
 
+def test_giant_photos_share_no_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89_478_485)  # Pillow's own: it refuses twice that
+    header = b"IHDR" + struct.pack(">IIBBBBB", 13_500, 13_500, 1, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for chunk in (header, b"IDAT" + zlib.compress(bytes(1689 * 13_500))):
+        content += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    tasks = [Task(tmp_path / f"{number}.png", (tmp_path / f"out{number}.png",)) for number in range(3)]
+    for task in tasks:
+        task.source.write_bytes(content)
+    assert [len(batch) for batch in folder._batches(tasks, 8, MAX_PIXELS)] == [1, 1, 1]
+    assert [len(batch) for batch in folder._batches(tasks, 8, 1_000_000)] == [3]  # refused by their headers
+
+
+def test_figures_that_cannot_be_written_are_one_line(tintype_, tmp_path):
+    CAT.save("cat.png")
+    Path("out/evaluate.csv").mkdir(parents=True)
+    status, _, complained = tintype_("cat.png", "-o", "out", "--evaluate")
+    assert (status, complained) == (2, "error: out/evaluate.csv: cannot be written: Is a directory\n")
+    assert tree(Path("out")) == ["cat.png"]
+
+
 def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tintype_, tmp_path, monkeypatch):
     Path("many").mkdir()
     for number in range(10):
@@ -376,6 +514,8 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(tintype_, weights, tmp_path
         assert Image.open(path).convert("RGB").size == (600, 400)
     for path in sorted(Path("many").glob("*.png"))[len(done) + 4 :]:
         path.unlink()
+    for path in Path("out").glob(".*"):
+        os.utime(path, (1, 1))  # young ones may be another run's
     assert f"({len(done)} were there already)" in tintype_("many", "-o", "out")[1]
     assert [name for name in tree(Path("out")) if not name.endswith(".png")] == []
 
@@ -383,11 +523,14 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(tintype_, weights, tmp_path
 def test_videos_go_to_their_own(tintype_, album, monkeypatch):
     (album / "1950" / "clip.MP4").touch()
     (album / "bad.mov").touch()
+    (album / "odd.mov").touch()
     seen = []
 
     def video(source, out, colorizer, *, progress):
         if source.name == "bad.mov":
             raise UnreadablePhoto("no video in it")
+        if source.name == "odd.mov":
+            raise RuntimeError("CUDA out of memory")
         progress(1, 2)
         seen.append((source.as_posix(), out.as_posix()))
         out.write_bytes(b"video")
@@ -395,7 +538,13 @@ def test_videos_go_to_their_own(tintype_, album, monkeypatch):
     monkeypatch.setattr(folder, "colorize_video", video)
     status, said, complained = tintype_("album", "-o", "out", "--format", "png")
     assert (status, said) == (1, "5 in colour: out\n")
-    assert complained == "1 failed:\n  album/bad.mov: no video in it\n"
+    assert complained.splitlines() == [
+        "2 failed:",
+        "  album/bad.mov: no video in it",
+        "  album/odd.mov: RuntimeError: CUDA out of memory",
+    ]
+    for name in ("bad.mov", "odd.mov"):
+        (album / name).unlink()
     assert seen == [("album/1950/clip.MP4", "out/1950/clip.MP4")]
     assert tintype_("album", "-o", "out", "--format", "png")[1] == "0 in colour: out (5 were there already)\n"
 

@@ -146,8 +146,9 @@ def test_a_model_with_one_answer_says_so():
     [
         ({"size": 31}, "size 31: allowed: at least 32, that of the model's training photos"),
         ({"batch_size": 0}, "batch_size 0: allowed: at least 1"),
-        ({"saturation": -1}, "saturation -1: allowed: at least 0"),
+        ({"saturation": -1}, "saturation -1: allowed: 0 to 10"),
         ({"saturation": float("nan")}, "saturation nan"),
+        ({"saturation": float("inf")}, "saturation inf"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ FLAGS = [
 ]
 BLUE = "#34568b"
 PHONE = {"width": 390, "height": 844}
+COLORIZE = "**/api/colorize"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,7 @@ class Visit:
 
     def __init__(self, browser, url: str, **settings) -> None:
         self.url = url
+        self.settings = settings
         self.context = browser.new_context(reduced_motion="reduce", **settings)
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
@@ -112,8 +114,19 @@ class Visit:
     def done(self) -> None:
         """Wait until the photo on the stage is as it is wanted."""
         self.page.wait_for_selector(".frame.done")
-        self.page.wait_for_timeout(350)  # in which the page waits for more
-        self.page.wait_for_selector(".frame.done")
+
+    def hold(self) -> list:
+        """The photos' requests from now on: they wait until they are continued."""
+        held: list = []
+        self.page.route(COLORIZE, lambda route: held.append(route))
+        return held
+
+    def until(self, true: Callable[[], object]) -> None:
+        for _ in range(500):
+            if true():
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError("never came")
 
     def answer(self) -> np.ndarray:
         """The photo in colour, in full, Lab."""
@@ -139,8 +152,8 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browser, url: str) -> Iterator[Visit]:
-    visit = Visit(browser, url, viewport={"width": 1100, "height": 800})
+def visit(browser, url: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    visit = Visit(browser, url, **getattr(request, "param", {"viewport": {"width": 1100, "height": 800}}))
     yield visit
     visit.context.close()
     assert [one for one in visit.asked if not one.startswith((visit.url, f"blob:{visit.url}", "data:"))] == []
@@ -269,6 +282,121 @@ def test_hints_without_a_pointer(visit, grandmother):
     np.testing.assert_array_equal(visit.answer(), plain)
 
 
+def test_a_marker_stays_at_the_pointer_when_an_answer_comes(visit, grandmother):
+    visit.open(grandmother)
+    page, marker = visit.page, visit.page.locator(".marker")
+    page.click("text=Colour hints")
+    held = visit.hold()
+    visit.click(".hints", 0.3, 0.75)
+    visit.until(lambda: held)
+    box = marker.bounding_box()
+    x, y = box["x"] + 20, box["y"] + 20
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 30, y - 50, steps=2)
+    held[0].continue_()
+    page.unroute(COLORIZE)
+    visit.done()
+    assert round(marker.bounding_box()["x"] - box["x"]) == -30
+    page.mouse.move(x - 60, y - 100, steps=2)
+    page.mouse.up()
+    visit.done()
+    moved = marker.bounding_box()
+    assert (round(moved["x"] - box["x"]), round(moved["y"] - box["y"])) == (-60, -100)
+
+
+def test_a_photo_is_not_done_from_the_moment_another_is_wanted_and_the_line_stays(visit, grandmother):
+    visit.open(grandmother)
+    page = visit.page
+    page.get_by_role("slider", name="Before and after").press("End")
+    download = page.get_by_role("button", name="Download", exact=True)
+    download.focus()
+    done = """(slider) => {
+        slider.value = 0.5;
+        slider.dispatchEvent(new Event("change"));
+        return document.querySelector(".frame").classList.contains("done");
+    }"""
+    held = visit.hold()
+    assert page.locator("#saturation").evaluate(done) is False
+    assert download.get_attribute("aria-disabled") == "true"
+    visit.until(lambda: held)
+    assert "being coloured" in page.locator("#status").inner_text()
+    held[0].continue_()
+    visit.done()
+    assert download.get_attribute("aria-disabled") == "false"
+    assert download.evaluate("(node) => node === document.activeElement")
+    assert page.locator(".frame.mostly-before").count() == 1
+
+
+def test_a_removed_photo_is_not_sent_again(visit, grandmother):
+    visit.open(grandmother)
+    page = visit.page
+    page.click("text=Colour hints")
+    visit.click(".hints", 0.3, 0.75)
+    visit.done()
+    sent = sum("/api/colorize" in one for one in visit.asked)
+    page.get_by_role("button", name="Remove this photo").click()
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(500)
+    assert sum("/api/colorize" in one for one in visit.asked) == sent
+
+
+def test_all_that_are_done_can_be_downloaded_once_what_works_is_removed(visit, grandmother, tmp_path):
+    page, download = visit.page, visit.page.locator("#download-all")
+    held = visit.hold()
+    copies = [shutil.copy(grandmother, tmp_path / f"{index}.png") for index in range(5)]
+    visit.open(*copies, wait=False)
+    visit.until(lambda: len(held) == 3)
+    thumbs = page.locator(".thumb")
+    thumbs.nth(4).click()
+    held[0].continue_()
+    visit.until(lambda: len(held) == 4)
+    assert thumbs.nth(4).get_attribute("aria-label") == "4.png, being coloured"  # before 3.png: it is looked at
+    for _ in range(2):
+        page.get_by_role("button", name="Remove this photo").click()
+    assert download.is_disabled()
+    held[1].continue_()
+    page.locator(".thumb.done").nth(1).wait_for()
+    page.get_by_role("button", name="Remove this photo").click()
+    assert thumbs.count() == 2
+    assert download.is_enabled()
+
+
+def test_a_failed_wish_leaves_the_earlier_photo_and_one_hint_too_many_is_refused(visit, grandmother, tmp_path):
+    page = visit.page
+
+    def less(route) -> None:
+        model = route.fetch().json()
+        route.fulfill(json=model | {"limits": model["limits"] | {"hints": 1, "pixels": 480 * 360}})
+
+    page.route("**/api/model", less)
+    with page.expect_response("**/api/model"):
+        page.reload()
+    page.wait_for_selector("#model-name")
+    visit.open(grandmother)
+    page.click("text=Colour hints")
+    page.route(COLORIZE, lambda route: route.fulfill(status=500))
+    visit.click(".hints", 0.3, 0.75)
+    page.wait_for_selector(".frame.failed")
+    assert "is the earlier result" in page.get_by_role("alert").inner_text()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert Image.open(started.value.path()).size == (480, 360)
+    page.unroute(COLORIZE)
+    page.click("text=Try again")
+    visit.done()
+    visit.click(".hints", 0.6, 0.2)
+    assert page.locator(".marker").count() == 1
+    assert page.locator(".tip").inner_text() == "No more hints: this server takes 1 a photo"
+
+    sent = len(visit.asked)
+    Image.open(grandmother).resize((960, 720)).save(tmp_path / "large.png")
+    visit.open(tmp_path / "large.png", wait=False)
+    page.wait_for_selector('.note:has-text("0.7 megapixels")')
+    assert not [one for one in visit.asked[sent:] if "/api/" in one]
+    visit.complaints = [line for line in visit.complaints if "Failed to load resource" not in line]
+
+
 def test_the_strength_of_colour(visit, grandmother):
     visit.open(grandmother)
     plain = np.median(chroma(visit.answer()))
@@ -304,7 +432,7 @@ def test_several_photos_are_coloured_side_by_side_and_one_that_is_none_says_so(v
     assert "JPEG, PNG" in message
     assert str(tmp_path) not in message
     assert not page.locator("text=Try again").is_visible()  # it would fail again
-    assert not page.get_by_role("link", name="Download").is_visible()
+    assert not page.get_by_role("button", name="Download", exact=True).is_visible()
 
     thumbs.nth(2).click()
     visit.done()
@@ -330,9 +458,11 @@ def test_what_failed_on_the_way_is_tried_again(visit, grandmother):
         if len(tries) == 2:
             body = json.dumps({"error": {"code": "busy", "message": "too many photos at once"}})
             return route.fulfill(status=429, headers={"Retry-After": "1"}, body=body)
+        if len(tries) == 3:
+            return route.fulfill(status=503)  # a proxy's
         route.continue_()
 
-    page.route("**/api/colorize", answer)
+    page.route(COLORIZE, answer)
     visit.open(grandmother, wait=False)
     page.wait_for_selector(".frame.failed")
     assert "The server cannot be reached" in page.get_by_role("alert").inner_text()
@@ -341,7 +471,7 @@ def test_what_failed_on_the_way_is_tried_again(visit, grandmother):
     place = page.locator(".frame").bounding_box()
     visit.done()
     assert page.locator(".frame").bounding_box() == place
-    assert len(tries) == 3
+    assert len(tries) == 4
     assert np.median(chroma(visit.answer())) > 10
     visit.complaints = [line for line in visit.complaints if "Failed to load resource" not in line]
 
@@ -377,6 +507,32 @@ def test_photos_may_be_dropped(visit):
     assert visit.answer().shape[:2] == (400, 600)
 
 
+def test_what_cannot_be_fetched_or_read_is_said_and_the_rest_comes_in(visit):
+    page, notice = visit.page, visit.page.locator("#notice")
+    page.locator(".examples img").first.wait_for()
+    page.route("**/examples/*", lambda route: route.abort())
+    page.click("text=Cat")
+    notice.wait_for()
+    assert notice.inner_text() == "Cat: The server cannot be reached. Is it still running?"
+    page.evaluate(
+        """() => {
+            const file = new File(["?"], "whole.jpg", { type: "image/jpeg" });
+            const whole = { isFile: true, name: "whole.jpg", file: (done) => done(file) };
+            const lost = { isFile: true, name: "lost.jpg", file: (_, fail) => fail(new DOMException("gone")) };
+            const lists = [[whole, lost], []];
+            const reader = { readEntries: (done) => done(lists.shift()) };
+            const folder = { isDirectory: true, name: "album", createReader: () => reader };
+            const event = new Event("drop", { bubbles: true, cancelable: true });
+            event.dataTransfer = { items: [{ webkitGetAsEntry: () => folder }], files: [], types: ["Files"] };
+            document.body.dispatchEvent(event);
+        }"""
+    )
+    page.locator(".thumb").wait_for(state="attached")
+    assert notice.inner_text() == "Could not be read: lost.jpg."
+    page.wait_for_selector(".frame.failed")
+    visit.complaints = [line for line in visit.complaints if "Failed to load resource" not in line]
+
+
 def test_examples_and_what_is_known_of_the_model(visit):
     page = visit.page
     page.click("text=Cat")
@@ -390,16 +546,20 @@ def test_examples_and_what_is_known_of_the_model(visit):
     assert not page.locator("#model-sheet").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_never_scrolls_sideways_and_hints_are_set_by_touch(browser, url, grandmother, scheme):
-    visit = Visit(browser, url, viewport=PHONE, has_touch=True, color_scheme=scheme)
+@pytest.mark.parametrize(
+    "visit",
+    [{"viewport": PHONE, "has_touch": True, "color_scheme": scheme} for scheme in ("light", "dark")],
+    indirect=True,
+    ids=["light", "dark"],
+)
+def test_a_phone_never_scrolls_sideways_and_hints_are_set_by_touch(visit, grandmother):
     page = visit.page
 
     def width() -> int:
         return page.evaluate("document.documentElement.scrollWidth")
 
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", background)[:3])) > 380) == (scheme == "light")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) > 380) == (visit.settings["color_scheme"] == "light")
     assert width() == PHONE["width"]
     visit.open(grandmother)
     assert width() == PHONE["width"]
@@ -413,8 +573,6 @@ def test_a_phone_never_scrolls_sideways_and_hints_are_set_by_touch(browser, url,
     sheet = page.locator("#model-sheet").bounding_box()
     assert sheet["x"] >= 0
     assert sheet["x"] + sheet["width"] <= PHONE["width"]
-    assert visit.complaints == []
-    visit.context.close()
 
 
 def test_the_files_of_the_page_name_no_other_host_and_each_other_rightly():

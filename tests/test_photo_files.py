@@ -2,6 +2,8 @@
 
 import io
 import struct
+import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -209,6 +211,18 @@ def test_jpeg_keeps_its_tables_and_so_its_lightness():
     assert max(errors.values()) < 0.3
 
 
+def test_a_colour_jpeg_keeps_its_lightness_to_its_own_rounding():
+    """Measured: mean 0.23, 99th percentile 1.1; 4:4:4 instead gives the same, in a seventh more bytes."""
+    photo = read(stored(Image.fromarray(data.astronaut()), "JPEG", quality=75, subsampling=2))
+    recoloured = joined(photo.pixels, np.full((2, 8, 8), 12, np.float32))
+    image = again(photo.with_pixels(recoloured))
+    before = np.abs(lightness_of(recoloured) - lightness_of(photo.pixels))
+    after = np.abs(lightness_of(np.asarray(image)) - lightness_of(photo.pixels))
+    assert before.max() < 0.8
+    assert after.mean() < 0.3
+    assert np.percentile(after, 99) < 1.3
+
+
 def test_a_colour_jpeg_keeps_its_subsampling():
     for sampling, factors in ((0, (1, 1)), (1, (2, 1)), (2, (2, 2))):
         photo = read(stored(Image.fromarray(data.astronaut()), "JPEG", quality=80, subsampling=sampling))
@@ -325,6 +339,54 @@ def test_tiffs_as_tifffile_reads_them(compression, depth):
             assert tags["Compression"].value == (1 if compression == "raw" else 8)
             assert tags["XResolution"].value == (300, 1)
             assert len(tags["StripOffsets"].value) > 1
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_tiffs_whose_white_is_zero_are_no_negatives(compression):
+    tifffile.imwrite(file := io.BytesIO(), DEEP[..., 0], photometric="miniswhite", compression=compression)
+    np.testing.assert_array_equal(read(file).pixels, 65535 - DEEP[..., 0])
+    np.testing.assert_array_equal(read(Image.open(file)).pixels, 65535 - DEEP[..., 0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int16])
+def test_gray_in_other_whole_numbers_is_read_only_where_it_fits_16_bits(dtype):
+    gray = DEEP[..., 0].astype(dtype) // 4 % 8192
+    tifffile.imwrite(file := io.BytesIO(), gray, photometric="minisblack")
+    np.testing.assert_array_equal(read(file).pixels, gray)
+    gray[3, 3] = -1 if dtype == np.int16 else 65536
+    tifffile.imwrite(file := io.BytesIO(), gray, photometric="minisblack")
+    with pytest.raises(UnreadablePhoto, match=UNREADABLE):
+        read(file)
+
+
+def test_a_colour_that_is_none_in_16_bits():
+    gray, key = DEEP[..., 0], int(DEEP[2, 3, 0])
+    photo = read(stored(Image.fromarray(gray), "PNG", transparency=key))
+    np.testing.assert_array_equal(photo.pixels, gray)
+    np.testing.assert_array_equal(photo.alpha, np.where(gray == key, 0, 255))
+    content, colour = encode(Photo(DEEP, None, "PNG")), DEEP[2, 3].astype(">u2").tobytes()
+    chunk = b"tRNS" + colour
+    at = content.index(b"IDAT") - 4
+    keyed = content[:at] + struct.pack(">I", 6) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[at:]
+    photo = read(io.BytesIO(keyed))
+    np.testing.assert_array_equal(photo.pixels, DEEP)
+    np.testing.assert_array_equal(photo.alpha, np.where((DEEP[2, 3] == DEEP).all(axis=2), 0, 255))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_whether_a_photo_has_colour_is_seen_without_a_copy_of_it(dtype):
+    rng = np.random.default_rng(0)
+    gray = (rng.normal(0.5, 0.1, (2500, 2000, 1)) + rng.normal(0, 0.03, (2500, 2000, 3))).clip(0, 1).astype(np.float32)
+    patch = gray.copy()
+    patch[:400, :400, 0] = 1
+    for pixels, has in ((gray, False), (patch, True)):
+        white = 1 if dtype == "float32" else np.iinfo(dtype).max
+        photo = Photo((pixels * np.float32(white)).astype(dtype))
+        tracemalloc.start()
+        assert photo.has_colour == has
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 10e6  # the photo has 5 million pixels
 
 
 def test_16_bit_colour_png_from_a_file_and_turned(tmp_path):

@@ -1,5 +1,6 @@
 """The server: real uvicorn on a free port, real requests."""
 
+import asyncio
 import contextlib
 import http.client
 import io
@@ -33,6 +34,7 @@ from tintype.colorize.hints import Hint
 from tintype.colorize.locate import Located
 from tintype.config import ConfigError
 from tintype.serving.app import create_app
+from tintype.serving.batching import Batcher
 from tintype.serving.limits import Limits
 from tintype.serving.server import address_of, listen, server
 
@@ -196,9 +198,9 @@ def test_the_model_and_the_examples_are_told(running):
 # What is refused
 
 
-def png_of(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A sound black PNG of one bit a pixel, that no encoder had to hold."""
-    scans = zlib.compress(bytes(height * (1 + (width + 7) // 8)), 9)
+def png_of(width: int, height: int, *chunks: tuple[bytes, bytes], rows: int | None = None) -> bytes:
+    """A sound black PNG of one bit a pixel, that no encoder had to hold; with fewer `rows`, a truncated one."""
+    scans = zlib.compress(bytes((height if rows is None else rows) * (1 + (width + 7) // 8)), 9)
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     parts = [(b"IHDR", head), *chunks, (b"IDAT", scans), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -229,11 +231,7 @@ BAD = {
     "a line": (png_of(9000, 2), 422, "too_small"),
     "over the pixel limit": (png_of(2001, 1000), 413, "too_many_pixels"),
     "20,000 x 20,000": (png_of(20_000, 20_000), 413, "too_many_pixels"),
-    "200,000 x 200,000": (
-        png_of(8, 8).replace(struct.pack(">II", 8, 8), struct.pack(">II", 200_000, 200_000)),
-        422,
-        None,
-    ),
+    "200,000 x 200,000": (png_of(200_000, 200_000, rows=9), 413, "too_many_pixels"),
     "a bomb of text": (
         png_of(64, 64, (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9))),
         422,
@@ -345,7 +343,8 @@ def test_other_errors_are_of_the_same_form(running, method, path, status, code, 
     assert (answer.status_code, problem_of(answer)["code"]) == (status, code)
 
 
-def test_too_large_a_body_is_refused_before_it_is_read(running):
+def test_too_large_a_body_is_refused_before_it_is_read(hold):
+    running, _ = hold(bytes=4_000_000, patience=5)
     with running.connected() as connection:
         connection.sendall(
             b"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000\r\n"
@@ -398,6 +397,7 @@ def test_too_large_a_body_is_refused_before_it_is_read(running):
 def test_a_name_that_is_not_the_servers_is_refused(running, host, known):
     answer = running.http.get("/api/model", headers={"host": host})
     assert answer.status_code == (200 if known else 421)
+    assert known or running.figure("tintype_refusals_total", code="wrong_host") > 0
 
 
 @pytest.mark.parametrize(
@@ -419,6 +419,7 @@ def test_other_sites_pages_have_nothing_colored(running, headers, allowed):
     )
     assert answer.status_code == (200 if allowed else 403)
     assert "access-control-allow-origin" not in answer.headers
+    assert allowed or running.figure("tintype_refusals_total", code="other_site") > 0
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/api/model", "/nowhere", "/broken", "/openapi.json"])
@@ -493,7 +494,7 @@ def test_a_photo_that_takes_too_long_is_given_up_on_and_its_place_kept_until_it_
     assert (late.status_code, problem_of(late)["code"]) == (503, "timeout")
     assert int(late.headers["retry-after"]) > 0
     assert running.post(coded(CAT)).status_code == 429
-    assert running.http.get("/healthz").status_code == 503
+    until(lambda: running.http.get("/healthz").status_code == 503)
     running.backend.let.set()
     until(lambda: running.figure("tintype_photos") == 0)
     assert running.post(coded(CAT)).status_code == 200
@@ -519,11 +520,54 @@ def test_who_hangs_up_is_not_worked_for(hold):
     assert running.figure("tintype_http_requests_total", status="499") == 1
 
 
+def test_hints_of_who_hangs_up_are_left(hold, monkeypatch):
+    begun, let = [], threading.Event()
+
+    class Slow:
+        def __init__(self, price: np.ndarray) -> None:
+            self.price = price
+
+        def find_costs(self, spots: list[tuple[int, int]]) -> tuple[np.ndarray, None]:
+            begun.append(spots)
+            assert let.wait(20)
+            return self.price, None
+
+    monkeypatch.setattr("tintype.colorize.hints.MCP_Geometric", Slow)
+    running, _ = hold()
+    running.backend.let.set()
+    with not_listening(running, hints=json.dumps([{"x": 0, "y": 0, "color": "#ff0000"}] * 5)):
+        until(lambda: len(begun) == 1)
+    until(lambda: running.figure("tintype_http_requests_total", status="499") == 1)
+    let.set()
+    until(lambda: running.figure("tintype_photos") == 0)
+    assert len(begun) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_network_that_gives_up_leaves_nobody_waiting():
+    def predict(photos: object) -> list[np.ndarray]:
+        raise SystemExit(1)
+
+    async def asked(batcher: Batcher) -> None:
+        with pytest.raises(RuntimeError, match="gave up"):
+            await asyncio.wait_for(batcher(None), 5)
+        assert batcher.busy_for() == 0
+
+    async def twice() -> None:
+        batcher = Batcher(predict, 2)
+        await asked(batcher)
+        batcher.close()
+        await asked(batcher)
+
+    asyncio.run(twice())
+
+
 def test_large_photos_are_not_decoded_at_a_time(hold):
     running, pool = hold(pixels=3 * CAT.size)
     answers = [pool.submit(running.post, coded(CAT)) for _ in range(6)]
     until(lambda: running.backend.batches != [])
     until(lambda: running.figure("tintype_photos") == 6)
+    until(lambda: running.figure("tintype_step_seconds_count", step="decode") == 3)
     time.sleep(0.5)
     assert running.figure("tintype_step_seconds_count", step="decode") == 3
     running.backend.let.set()
@@ -545,19 +589,27 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_has_begun(hold):
 # Slow clients
 
 
+def hung_up(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(100) == b""
+    except ConnectionError:
+        return True
+
+
 def test_a_head_that_does_not_come_is_not_waited_for(hold):
     running, _ = hold(patience=0.3)
     for said in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
         with running.connected() as connection:
             connection.sendall(said)
-            assert connection.recv(100) == b""
+            assert hung_up(connection)
     with running.connected() as connection:  # the same after an answer
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
         while not answer.endswith(b"}"):
             answer += connection.recv(1000)
-        connection.sendall(b"G")
-        assert connection.recv(100) == b""
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"G")
+        assert hung_up(connection)
 
 
 def test_a_body_that_drips_is_not_waited_for_and_its_place_is_free_again(hold):
@@ -571,27 +623,86 @@ def test_a_body_that_drips_is_not_waited_for_and_its_place_is_free_again(hold):
     assert running.figure("tintype_photos") == 0
 
 
-def test_an_answer_that_is_not_taken_is_dropped(hold):
-    running, _ = hold(patience=0.3)
-    running.backend.let.set()
+def test_a_body_has_so_long_and_no_longer(hold):
+    running, _ = hold(patience=0.3, transfer=0.6, rate=1)
+    with running.connected() as connection:
+        connection.sendall(
+            b"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+            b'--b\r\nContent-Disposition: form-data; name="photo"; filename="p"\r\n\r\n' + bytes(1000)
+        )
+        assert connection.recv(10000).startswith(b"HTTP/1.1 408 ")
+
+
+@contextlib.contextmanager
+def not_listening(running: Running, **fields: str):
+    """A client that sends a photo, and takes no answer."""
     photo = coded(np.full((2500, 2000), 90, np.uint8), "BMP")
-    body = httpx.Request("POST", "http://localhost/", files={"photo": photo})
+    body = httpx.Request("POST", "http://localhost/", files={"photo": photo}, data=fields)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
         connection.connect(running.socket.getsockname())
         connection.sendall(
             f"POST /api/colorize HTTP/1.1\r\nHost: localhost\r\nContent-Type: {body.headers['content-type']}\r\n"
-            f"Content-Length: {len(body.read())}\r\n\r\n".encode()
+            f"Connection: close\r\nContent-Length: {len(body.read())}\r\n\r\n".encode()
             + body.content
         )
-        until(lambda: running.figure("tintype_http_requests_total", route="/api/colorize", status="200") == 1)
-        time.sleep(1)
-        got = 0
-        with contextlib.suppress(ConnectionError):
-            while chunk := connection.recv(1 << 20):
-                got += len(chunk)
-    assert got < 3 * 2500 * 2000
+        yield connection
+
+
+def taken(connection: socket.socket) -> int:
+    got = 0
+    with contextlib.suppress(ConnectionError):
+        while chunk := connection.recv(1 << 20):
+            got += len(chunk)
+    return got
+
+
+@pytest.mark.parametrize("limits", [{"patience": 0.3}, {"transfer": 0.6}])
+def test_an_answer_that_is_not_taken_is_dropped(hold, limits):
+    running, _ = hold(**limits)
+    running.backend.let.set()
+    with not_listening(running) as connection:
+        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 1)
+        until(lambda: running.figure("tintype_photos") == 0)
+        assert taken(connection) < 3 * 2500 * 2000
+
+
+def test_an_answer_has_its_place_until_it_is_taken(hold):
+    running, _ = hold(queue=1)
+    running.backend.let.set()
+    with not_listening(running) as connection:
+        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 1)
+        time.sleep(0.5)
+        assert running.figure("tintype_photos") == 1
+        assert running.post(coded(CAT)).status_code == 429
+        assert taken(connection) > 3 * 2500 * 2000
+    assert pixels_of(running.post(coded(CAT))).shape == (*CAT.shape, 3)
+
+
+def test_answers_that_are_not_taken_leave_no_room_for_further_ones(hold):
+    running, pool = hold(answers=16_000_000)
+    running.backend.let.set()
+    with not_listening(running) as connection:
+        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 1)
+        second = pool.submit(running.post, coded(np.full((2500, 2000), 90, np.uint8), "BMP"))
+        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 2)
+        time.sleep(0.5)
+        assert not second.done()
+        assert taken(connection) > 3 * 2500 * 2000
+        assert second.result().status_code == 200
+
+
+def test_connections_over_the_limit_are_told_to_come_back(hold, monkeypatch):
+    monkeypatch.setattr("tintype.serving.server.CONNECTIONS", 0)
+    running, _ = hold(queue=1)
+    with running.connected():
+        refused = running.http.get("/healthz")
+        assert (refused.status_code, problem_of(refused)["code"]) == (503, "crowded")
+        assert int(refused.headers["retry-after"]) > 0
+        assert refused.headers["x-content-type-options"] == "nosniff"
+    until(lambda: running.http.get("/healthz").status_code == 200)
 
 
 # What is told and kept
@@ -652,6 +763,15 @@ def test_the_api_is_described(running):
     assert told >= {200, 400, 403, 408, 413, 415, 421, 422, 429, 500, 503}
     assert told >= {status for _, status, _ in BAD.values()}
     assert "$ref" not in json.dumps(fields)
+    assert (fields["hints"]["type"], fields["hints"]["default"]) == ("string", "[]")
+    assert list(described["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
+    assert all(set(operations) <= {"get", "post"} for operations in described["paths"].values())
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/metrics"])
+def test_a_head_alone_can_be_asked_for(running, path):
+    answer = running.http.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 # The command

@@ -167,7 +167,7 @@ def test_more_photos_than_a_batch_come_back_in_order(served):
         ([CAT, b"text"], {}, "photo 1: not an image"),
         ([CAT] * 9 + [CAT[:5000]], {}, "photo 9: truncated"),
         ([__file__], {}, "photo 0: allowed: the bytes of an image file"),
-        ([CAT], {"saturation": -1.0}, "saturation -1.0: allowed: at least 0"),
+        ([CAT], {"saturation": -1.0}, "saturation -1.0: allowed: 0 to 10"),
         ([CAT], {"format": "xcf"}, "format 'xcf': allowed: same, jpeg, png"),
     ],
 )

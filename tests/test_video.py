@@ -58,12 +58,14 @@ def clip(
     pixel_shape=None,
     color_range=None,
     trc=None,
+    seconds=None,
+    fast=False,
 ):
     """A clip with a tone beside it."""
     pictures = [scene()] * FRAMES if pictures is None else pictures
     height, width = pictures[0].shape[:2]
     base = Fraction(1, RATE) if path.suffix == ".avi" else Fraction(1, 240)
-    with av.open(str(path), "w") as file:
+    with av.open(str(path), "w", container_options={"movflags": "+faststart"} if fast else {}) as file:
         file.metadata["title"] = "A clip"
         video = file.add_stream(codec, rate=RATE)
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
@@ -84,7 +86,7 @@ def clip(
             file.mux(video.encode(frame))
         file.mux(video.encode(None))
         if tone:
-            wave = (np.sin(np.arange(48000 * len(pictures) // RATE) / 20) * 8000).astype(np.int16)
+            wave = (np.sin(np.arange(48000 * (seconds or len(pictures) / RATE)) / 20) * 8000).astype(np.int16)
             heard = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
             heard.sample_rate, heard.pts = 48000, 0
             file.mux(tone.encode(heard))
@@ -298,6 +300,19 @@ def test_colour_that_is_there_can_be_kept(tmp_path):
     assert chroma[1] < 1
 
 
+@pytest.mark.parametrize("coloured", [[0, 3], [3], []])
+def test_colour_is_kept_in_a_whole_clip_or_in_none_of_it(coloured, tmp_path):
+    colourful = resize(data.astronaut(), (64, 96, 3), preserve_range=True).astype(np.uint8)
+    film = [colourful if n // 12 in coloured else np.repeat(scene()[..., None], 3, axis=2) for n in range(48)]
+    source = clip(tmp_path / "a.mkv", film, codec="ffv1", pix_fmt="bgr0", sound=None)
+    colorizer = Colorizer(constant(0, 25).backend, keep_colour=True)
+    colorize_video(source, tmp_path / "b.mkv", colorizer)
+    assert colorizer.keep_colour
+    for then, now in zip(film, frames(tmp_path / "b.mkv")[0], strict=True):
+        b = np.median(lab(now)[..., 2])
+        assert b == pytest.approx(np.median(lab(then)[..., 2]) if coloured else 25, abs=3)
+
+
 def test_memory_holds_some_frames_however_long_the_clip(tmp_path):
     begun, most = 0, 0
 
@@ -372,12 +387,34 @@ def test_broken_and_other_files_are_refused_with_a_reason(tmp_path):
         colorize_video(whole, tmp_path / "out.mp4", Colorizer(constant(5, 5).backend, max_pixels=96 * 64 - 1))
 
 
-def test_a_file_that_was_cut_off_gives_what_is_there(tmp_path):
-    film = [(scene() + 20 * np.random.default_rng(n).normal(0, 1, SIZE[::-1])).clip(0, 255) for n in range(40)]
-    whole = clip(tmp_path / "a.mkv", [picture.astype(np.uint8) for picture in film])
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    colorize_video(whole, tmp_path / "b.mkv", constant(5, 5))
-    assert 5 < len(frames(tmp_path / "b.mkv")[0]) < 40
+@pytest.mark.parametrize(
+    ("suffix", "made"),
+    [
+        (".mp4", {}),
+        (".mkv", {}),
+        (".mkv", {"sound": None}),
+        (".webm", {"sound": "libopus", "codec": "libvpx-vp9"}),
+        (".avi", {"sound": "mp2", "codec": "mpeg4"}),
+    ],
+)
+def test_a_file_that_was_cut_off_is_no_video_that_is_done(suffix, made, tmp_path):
+    film = [(scene() + 20 * np.random.default_rng(n).normal(0, 1, SIZE[::-1])).clip(0, 255) for n in range(50)]
+    source = clip(tmp_path / f"a{suffix}", [picture.astype(np.uint8) for picture in film], fast=True, **made)
+    whole, out = source.read_bytes(), tmp_path / "b.mkv"
+    colorize_video(source, out, constant(5, 5))
+    assert len(frames(out)[0]) == 50
+    out.unlink()
+    source.write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.raises(UnreadablePhoto, match=r"truncated: 1\.\d of 2\.1 seconds"):
+        colorize_video(source, out, constant(5, 5))
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_goes_on_makes_no_file_a_truncated_one(suffix, tmp_path):
+    source = clip(tmp_path / f"a{suffix}", seconds=3)
+    colorize_video(source, tmp_path / "b.mkv", constant(5, 5))
+    assert len(frames(tmp_path / "b.mkv")[0]) == FRAMES
 
 
 def test_wrong_outputs_are_refused(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tempfile
@@ -87,7 +86,9 @@ def _asked(store: str, reference: str) -> tuple[MlflowClient, Run | ModelVersion
             return client, client.get_model_version_by_alias(model, alias)
         return client, client.get_model_version(model, number)
     except (MlflowException, SQLAlchemyError) as error:  # the latter: a damaged store
-        raise ConfigError(f"{reference}: {' '.join(str(error).split())}{_known(store)}") from None
+        missing = getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+        known = _known(store) if missing else ""  # one that did not answer is not asked again
+        raise ConfigError(f"{reference}: {' '.join(str(error).split())}{known}") from None
 
 
 def _known(store: str) -> str:
@@ -142,14 +143,20 @@ def _weights_of_version(client: MlflowClient, version: ModelVersion) -> Path:
         source = f"{client.get_model_version_download_uri(version.name, version.version)}/artifacts"
         if urlsplit(source).scheme in ("", "file"):
             return weights_in(Path(download_artifacts(source, tracking_uri=client.tracking_uri)))
-        cache.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{cache.parent}: {error.strerror}; set XDG_CACHE_HOME to a folder for models") from None
         with tempfile.TemporaryDirectory(dir=cache.parent) as temporary:
             download_artifacts(source, dst_path=temporary, tracking_uri=client.tracking_uri)
             weights = weights_in(Path(temporary))
             if (held := weights_hash(weights)) != digest:
                 raise ConfigError(f"{named}: its weights in MLflow have SHA-256 {held}, were registered with {digest}")
-            with contextlib.suppress(OSError):  # another process was faster
+            try:
                 weights.rename(cache)
+            except OSError:
+                if not (cache / WEIGHTS).is_file():  # else another process was faster
+                    raise
     except ConfigError:
         raise
     except Exception as error:  # each kind of store has its own

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -64,7 +66,8 @@ def colorize(
     ] = None,
     saturation: Annotated[float, typer.Option(min=0, help="0 is gray, 1 as predicted, 1.3 vivid.")] = 1.0,
     keep_colour: Annotated[
-        bool, typer.Option("--keep-colour", help="Photos that have colours are copied, not recoloured.")
+        bool,
+        typer.Option("--keep-colour", help="Photos that have colours, sepia too, are copied, not recoloured."),
     ] = False,
     hint: Annotated[
         list[str] | None,
@@ -77,7 +80,12 @@ def colorize(
         int | None,
         typer.Option(min=1, help="Plausible versions of each photo, name-1.jpg and so on.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="--samples: the same seed draws the same versions.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="For --samples: the same seed draws the same versions. Default 0.", show_default=False
+        ),
+    ] = None,
     format: Annotated[FormatName, typer.Option(help="Of the results; same keeps each photo's own.")] = "same",
     compare: Annotated[
         bool, typer.Option("--compare", help="Also write name-compare.jpg: before | after, side by side.")
@@ -85,7 +93,9 @@ def colorize(
     evaluate: Annotated[
         bool,
         typer.Option(
-            "--evaluate", help=f"Recolour colour photos and measure the results against them; also OUT/{FIGURES}."
+            "--evaluate",
+            help="Recolour colour photos, also those that are done, and measure the results against them; with a "
+            f"folder OUT also OUT/{FIGURES}.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -95,8 +105,8 @@ def colorize(
     """Give photos and videos their colours back.
 
     Results have the photos' own size and sharpness. A folder's tree and names are kept, formats too, with EXIF,
-    resolution and 16 bits. No photo is ever written over. A run that was interrupted goes on where it was. Exit 0: all
-    done. 1: some failed; they are named. 2: an error.
+    resolution and 16 bits. No input is written over; --overwrite and --evaluate replace whatever has a result's name. A
+    run that was interrupted goes on where it was. Exit 0: all done. 1: some failed; they are named. 2: an error.
 
     \b
     tintype colorize grandmother.jpg
@@ -107,14 +117,16 @@ def colorize(
     from tintype.colorize.colorizer import Colorizer
     from tintype.colorize.folder import colorize_all, remaining
     from tintype.colorize.plan import plan
+    from tintype.config import ConfigError
 
     planned = plan(photos, out, format=format, samples=samples, compare=compare)
     hints = [_hint(text) for text in hint or ()]
-    _refuse_clashes(planned.tasks, hints, samples, compare, evaluate, keep_colour)
+    _refuse_clashes(planned.tasks, hints, samples, seed, compare, evaluate, keep_colour)
 
     tasks = remaining(planned.tasks, overwrite=overwrite, evaluate=evaluate)
     outcomes: list[Outcome] = []
     interrupted = False
+    stopped: ConfigError | None = None
     if tasks:
         from tqdm import tqdm
 
@@ -127,11 +139,12 @@ def colorize(
             saturation=saturation,
             keep_colour=keep_colour,
         )
+        _make(planned.folder or planned.tasks[0].results[0].parent)
         done = colorize_all(
             tasks,
             colorizer,
             overwrite=overwrite,
-            seed=None if samples is None else seed,
+            seed=None if samples is None else seed or 0,
             hints=hints,
             evaluate=evaluate,
             frames=_frames(),
@@ -141,9 +154,17 @@ def colorize(
                 outcomes.append(outcome)
         except KeyboardInterrupt:
             interrupted = True
+        except ConfigError as error:
+            stopped = error
+            if not outcomes:
+                raise
     if evaluate:
-        _print_figures(outcomes, planned.folder)
+        _print_figures(outcomes)
     failed = _print_summary(planned, outcomes, len(planned.tasks) - len(tasks))
+    if stopped:
+        raise stopped
+    if evaluate and planned.folder:
+        _write_figures(outcomes, planned.folder / FIGURES)
     if interrupted:
         typer.echo("interrupted; the same command goes on from here", err=True)
     raise typer.Exit(INTERRUPTED if interrupted else 1 if failed else 0)
@@ -175,8 +196,26 @@ def _frames() -> Callable[[Path, int, int], None]:
     return tell
 
 
+def _make(folder: Path) -> None:
+    """The folder that all goes into; what is wrong with it is wrong for every photo."""
+    from tintype.config import ConfigError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ConfigError(f"-o: {folder} cannot be written to: {error.strerror}") from error
+
+
 def _refuse_clashes(
-    tasks: Sequence[Task], hints: Sequence[Hint], samples: int | None, compare: bool, evaluate: bool, keep_colour: bool
+    tasks: Sequence[Task],
+    hints: Sequence[Hint],
+    samples: int | None,
+    seed: int | None,
+    compare: bool,
+    evaluate: bool,
+    keep_colour: bool,
 ) -> None:
     from tintype.config import ConfigError
 
@@ -188,9 +227,13 @@ def _refuse_clashes(
             import tintype.metrics.pixels  # noqa: F401
         except ImportError as error:
             raise ConfigError(f"--evaluate: {error.name} is not installed; pip install 'tintype[lab]'") from None
+    if seed is not None and samples is None:
+        raise ConfigError("--seed: is for --samples")
     for option, is_set in (("--keep-colour", keep_colour), ("--samples", samples), ("--hint", hints)):
         if evaluate and is_set:
             raise ConfigError(f"--evaluate {option}: allowed is one of the two")
+        if keep_colour and is_set and option != "--keep-colour":
+            raise ConfigError(f"--keep-colour {option}: allowed is one of the two")
     if videos := [task.source for task in tasks if task.is_video]:
         for option, is_set in (("--samples", samples), ("--compare", compare), ("--hint", hints)):
             if is_set:
@@ -210,12 +253,14 @@ def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> 
     return bool(failed)
 
 
-def _print_figures(outcomes: Sequence[Outcome], folder: Path | None) -> None:
-    from tintype.colorize.evaluate import NAMES, mean, table
-    from tintype.data.curation import write_table
-    from tintype.files import replacing
+def _measured(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    return {str(outcome.task.source): outcome.figures for outcome in outcomes if outcome.figures}
 
-    measured = {str(outcome.task.source): outcome.figures for outcome in outcomes if outcome.figures}
+
+def _print_figures(outcomes: Sequence[Outcome]) -> None:
+    from tintype.colorize.evaluate import mean, table
+
+    measured = _measured(outcomes)
     unmeasured = sum(not outcome.error and not outcome.figures for outcome in outcomes)
     if unmeasured:
         typer.echo(f"{unmeasured} not measured: gray, tiny, or a video")
@@ -224,7 +269,19 @@ def _print_figures(outcomes: Sequence[Outcome], folder: Path | None) -> None:
     overall = mean(list(measured.values()))
     shown = dict(list(measured.items())[:SHOWN])
     typer.echo(table({**shown, f"mean of {len(measured)}": overall}))
-    if folder:
-        with replacing(folder / FIGURES) as temporary:
+
+
+def _write_figures(outcomes: Sequence[Outcome], path: Path) -> None:
+    from tintype.colorize.evaluate import NAMES
+    from tintype.colorize.folder import written
+    from tintype.config import ConfigError
+    from tintype.data.curation import write_table
+
+    if not (measured := _measured(outcomes)):
+        return
+    try:
+        with written(path) as temporary:
             rows = [(name, *figures.values()) for name, figures in measured.items()]
             write_table(temporary, ("photo", *NAMES), rows)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error

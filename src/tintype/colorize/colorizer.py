@@ -24,6 +24,8 @@ LONGEST = 4
 GRID = 8
 """The network's long side is a multiple of it: photos of about one shape share a batch."""
 
+MOST_SATURATED = 10
+
 P = TypeVar("P", str, Path, bytes, Image.Image, np.ndarray)
 
 
@@ -69,9 +71,10 @@ class Colorizer:
     ) -> None:
         if size is not None and size < backend.image_size:  # some networks' deepest grids would be empty
             raise ConfigError(f"size {size}: allowed: at least {backend.image_size}, that of the model's training photos")
-        for name, value, least in (("batch_size", batch_size, 1), ("saturation", saturation, 0)):
-            if not value >= least:
-                raise ConfigError(f"{name} {value}: allowed: at least {least}")
+        if batch_size < 1:
+            raise ConfigError(f"batch_size {batch_size}: allowed: at least 1")
+        if not 0 <= saturation <= MOST_SATURATED:
+            raise ConfigError(f"saturation {saturation}: allowed: 0 to {MOST_SATURATED}")
         self.backend = backend
         self.size = size or backend.image_size
         self.batch_size = batch_size

@@ -22,6 +22,7 @@ from tintype.data.reading import OVER_PIXEL_LIMIT, UNREADABLE, UnreadablePhoto, 
 
 MAX_PIXELS = 250_000_000
 """Of a photo that is read without being told otherwise."""
+PHOTOMETRIC, WHITE_IS_ZERO = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0
 ONE_SEGMENT = 65_504
 """Bytes of EXIF or XMP that a JPEG can hold."""
 
@@ -88,7 +89,7 @@ def read(source: str | Path | IO[bytes] | Image.Image, max_pixels: int = MAX_PIX
         image.load()
         _turn(image)
         low = low_bytes(source, tiles, max_pixels, _turn)
-        return _photo(image, low, image.format, _found(image, image, exif))
+        return _photo(image, low, image, _found(image, image, exif))
 
 
 def as_image(photo: Photo) -> Image.Image:
@@ -169,7 +170,7 @@ def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:
             turned = ImageOps.exif_transpose(image)
     except OSError as error:  # Pillow decodes late: the file behind may be broken
         raise UnreadablePhoto(UNREADABLE) from error
-    return _photo(turned, None, image.format, _found(turned, image, _exif(image)))
+    return _photo(turned, None, image, _found(turned, image, _exif(image)))
 
 
 def _turn(image: Image.Image) -> None:
@@ -177,14 +178,23 @@ def _turn(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _photo(image: Image.Image, low: np.ndarray | None, format: str | None, metadata: dict[str, Any]) -> Photo:
-    """An upright, decoded image; `low` are the low bytes of 16-bit RGB, (H, W, 3)."""
+def _photo(image: Image.Image, low: np.ndarray | None, file: Image.Image, metadata: dict[str, Any]) -> Photo:
+    """An upright, decoded image; `low` are the low bytes of 16-bit RGB, (H, W, 3); `file` is what was opened."""
     if image.mode == "F":  # floats: their range is anybody's guess
         raise UnreadablePhoto(UNREADABLE)
-    profile = image.info.get("icc_profile")
+    profile, key, format = image.info.get("icc_profile"), image.info.get("transparency"), file.format
     if image.mode.startswith("I"):  # I;16 and its kin, and I: 16-bit gray in 32
-        gray = np.asarray(image).clip(0, 65535).astype(np.uint16)
-        return Photo(gray16_in_srgb(gray, profile) if profile else gray, None, format, metadata)
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 65535:  # as of floats
+            raise UnreadablePhoto(UNREADABLE)
+        gray, alpha = wide.astype(np.uint16), _keyed(wide[..., None], key)
+        if isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            gray = 65535 - gray  # Pillow inverts 8 bits, not 16
+        return Photo(gray16_in_srgb(gray, profile) if profile else gray, alpha, format, metadata)
+    if low is not None and image.mode == "RGB":
+        pixels = np.asarray(image, np.uint16) << 8 | low
+        alpha = _keyed(pixels, key)
+        return Photo(rgb16_in_srgb(pixels, profile) if profile else pixels, alpha, format, metadata)
     alpha = None
     if image.has_transparency_data or image.mode in ("LA", "La"):
         image = image.convert("L") if image.mode == "1" else image
@@ -203,6 +213,12 @@ def _photo(image: Image.Image, low: np.ndarray | None, format: str | None, metad
     return Photo(
         np.array(in_srgb(image.convert("RGB") if image.mode == "P" else image, profile)), alpha, format, metadata
     )
+
+
+def _keyed(pixels: np.ndarray, key: Any) -> np.ndarray | None:
+    """Transparency of 16-bit (H, W, channels) of which one colour is none (PNG's tRNS); Pillow compares 8 bits."""
+    clear = np.zeros(pixels.shape[:2], bool) if key is None else (pixels == key).all(axis=2)
+    return np.where(clear, 0, 255).astype(np.uint8) if clear.any() else None
 
 
 def _found(image: Image.Image, file: Image.Image, exif: Image.Exif | None) -> dict[str, Any]:

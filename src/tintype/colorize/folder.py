@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,14 +17,13 @@ import numpy as np
 from PIL import Image
 
 from tintype.colorize.colorizer import Colorizer, Prepared
-from tintype.colorize.files import as_image, encode, format_of, on_white
+from tintype.colorize.files import SAME, as_image, encode, format_of, on_white
 from tintype.colorize.hints import Hint
 from tintype.colorize.photo import Photo
-from tintype.colorize.plan import Task
+from tintype.colorize.plan import Task, format_by_name, is_there
 from tintype.colorize.video import colorize_video
 from tintype.config import ConfigError
-from tintype.data.reading import FORMATS, UnreadablePhoto
-from tintype.files import replacing, unfinished
+from tintype.data.reading import UnreadablePhoto, opened
 
 BATCH_PIXELS = 1 << 25
 """Of the photos of one batch, in all; a larger photo is a batch alone. At most three batches are in memory."""
@@ -31,6 +34,12 @@ GAP = 16
 """Pixels between the photos of a comparison."""
 LEAST_MEASURED = 16
 """Pixels of the short side: SSIM's window is 11 wide."""
+UNFINISHED = ".tintype-"
+"""Begins the name of what is being written."""
+FORGOTTEN = 3600
+"""Seconds after which that is what a killed run has left: its writing takes some, as memory holds it all."""
+HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Where one file cannot be written because of these, no other can."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +88,15 @@ def colorize_all(
         overwrite: make files again that are there.
         seed: of a photo's first sample, the others' follow; None: the model's one answer.
         hints: for every photo.
-        evaluate: measure the results of colour photos against the originals.
+        evaluate: make the results again, and measure those of colour photos against the originals.
         frames: called with a video, how many of its frames are done, and how many it has, 0 if it does not say.
     Raises:
-        ConfigError: nothing can be written; there is no use in going on.
+        ConfigError: nothing more can be written, the disk is full; there is no use in going on.
     """
     if seed is not None and not colorizer.backend.stochastic:
         raise ConfigError("samples: this model has one answer; stochastic are those trained with generator.dropout")
-    work = _Work(colorizer, overwrite, seed, hints, evaluate)
+    _tidy({output.parent for task in tasks for output in task.outputs})
+    work = _Work(colorizer, overwrite or evaluate, seed, hints, evaluate)
     yield from work.photos([task for task in tasks if not task.is_video])
     for task in tasks:
         if task.is_video:
@@ -102,7 +112,7 @@ class _Work:
     evaluate: bool
 
     def photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        batches = _batches(tasks, self.colorizer.batch_size)
+        batches = _batches(tasks, self.colorizer.batch_size, self.colorizer.max_pixels)
         pool = ThreadPoolExecutor(THREADS)
         try:
             ahead = [pool.submit(self.prepare, task) for task in next(batches, [])]
@@ -111,10 +121,14 @@ class _Work:
                 upcoming = [pool.submit(self.prepare, task) for task in next(batches, [])]
                 found = [future.result() for future in ahead]
                 ready = [one for one in found if isinstance(one, Ready)]
-                answers = self.predict(ready)
+                answers = self.answers(ready)
                 yield from (future.result() for future in behind)
-                yield from (one for one in found if isinstance(one, Outcome))
-                behind = [pool.submit(self.finish, *one) for one in zip(ready, answers, strict=True)]
+                yield from (one for one in [*found, *answers] if isinstance(one, Outcome))
+                behind = [
+                    pool.submit(self.finish, one, answer)
+                    for one, answer in zip(ready, answers, strict=True)
+                    if not isinstance(answer, Outcome)
+                ]
                 ahead = upcoming
                 del found, ready  # else they are in memory until the next batch has taken their place
             yield from (future.result() for future in behind)
@@ -127,6 +141,16 @@ class _Work:
             return Ready(task, prepared, self.colorizer.keep_colour and prepared.photo.has_colour)
         except Exception as error:
             return Outcome(task, _reason(error))
+
+    def answers(self, batch: Sequence[Ready]) -> list[list[np.ndarray] | Outcome]:
+        """What `predict` gives; of a batch that fails (too little memory, say) that of each photo alone."""
+        try:
+            return [*self.predict(batch)]
+        except Exception as error:
+            reason = _reason(error)
+        if len(batch) == 1:
+            return [Outcome(batch[0].task, reason)]
+        return [self.answers([one])[0] for one in batch]  # not before the error is gone, whose frames hold memory
 
     def predict(self, batch: Sequence[Ready]) -> list[list[np.ndarray]]:
         """The chroma of each photo, one or one a sample; none where it is not needed."""
@@ -144,14 +168,16 @@ class _Work:
 
     def finish(self, ready: Ready, answers: Sequence[np.ndarray]) -> Outcome:
         task, photo = ready.task, ready.prepared.photo
+        # A GIF is not written as one, and may have been called anything.
+        wanted = (format_by_name(task.results[0]) or SAME) if photo.format == "GIF" else task.format
         try:
             results = [self.colorizer.finish(ready.prepared, ab, hints=self.hints) for ab in answers]
             for path, result in zip(task.results, results or [photo] * len(task.results), strict=True):
                 if self.is_wanted(path):
-                    own = photo.format != "GIF" and format_of(photo, task.format) == format_of(photo)  # GIF: PNG
-                    _write(path, task.source.read_bytes() if ready.is_kept and own else encode(result, task.format))
+                    own = photo.format != "GIF" and format_of(photo, wanted) == format_of(photo)
+                    _write(path, task.source.read_bytes() if ready.is_kept and own else encode(result, wanted))
             if task.compare and self.is_wanted(task.compare):
-                _write(task.compare, encode(_side_by_side([photo, *(results or [photo])]), task.format))
+                _write(task.compare, encode(_side_by_side([photo, *(results or [photo])]), wanted))
             measured = self.evaluate and photo.has_colour and min(photo.pixels.shape[:2]) >= LEAST_MEASURED
             if not measured:
                 return Outcome(task)
@@ -164,7 +190,7 @@ class _Work:
             return Outcome(task, _reason(error))
 
     def is_wanted(self, path: Path) -> bool:
-        return self.overwrite or not path.exists()
+        return self.overwrite or not is_there(path)
 
     def video(self, task: Task, frames: Callable[[Path, int, int], None] | None) -> Outcome:
         (out,) = task.results
@@ -172,16 +198,16 @@ class _Work:
             out.parent.mkdir(parents=True, exist_ok=True)
             colorize_video(task.source, out, self.colorizer, progress=frames and partial(frames, task.source))
             return Outcome(task)
-        except (UnreadablePhoto, ConfigError, OSError) as error:
+        except Exception as error:
             return Outcome(task, _reason(error))
 
 
-def _batches(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
+def _batches(tasks: Iterable[Task], size: int, max_pixels: int) -> Iterator[list[Task]]:
     """Tasks in a row, so many that memory holds their photos. The same every time: a batch's photos share last bits."""
     batch: list[Task] = []
     pixels = 0
     for task in tasks:
-        more = _pixels(task.source)
+        more = _pixels(task.source, max_pixels)
         if batch and (len(batch) == size or pixels + more > BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
@@ -191,27 +217,50 @@ def _batches(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
         yield batch
 
 
-def _pixels(path: Path) -> int:
-    """How many a photo has, by its header; 0 where it has none that can be read, which `prepare` tells of."""
+def _pixels(path: Path, max_pixels: int) -> int:
+    """How many a photo has, by its header; 0 where it will not be decoded, which `prepare` tells of."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with opened(path, max_pixels) as image:
             return image.width * image.height
-    except Exception:
+    except UnreadablePhoto:
         return 0
 
 
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Give a name to write to; what was written becomes `path`, whole or not at all.
+
+    Unlike `tintype.files.replacing`'s it is nobody else's, so two runs may write to one folder, and it is short.
+    """
+    temporary = path.with_name(UNFINISHED + secrets.token_hex(6))
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _tidy(folders: Iterable[Path]) -> None:
+    """Remove what killed runs have left."""
+    for folder in folders:
+        for path in folder.glob(f"{UNFINISHED}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > FORGOTTEN:
+                    path.unlink()
+
+
 def _write(path: Path, content: bytes) -> None:
-    """A file, whole or not at all. Raises `ConfigError`: where one cannot be written, others cannot."""
+    """A file, whole or not at all. Raises `ValueError`, or `ConfigError` where others cannot be written either."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(content)
-        except BaseException:
-            unfinished(path).unlink(missing_ok=True)
-            raise
+        with written(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+        kind = ConfigError if error.errno in HOPELESS else ValueError
+        raise kind(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _side_by_side(photos: Sequence[Photo]) -> Photo:

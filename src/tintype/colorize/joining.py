@@ -88,7 +88,7 @@ def _in_strips(work: Callable[[slice], None], height: int, width: int) -> None:
 def _lightness(pixels: np.ndarray) -> np.ndarray:
     """L*, without a power a pixel where the type has few levels."""
     if pixels.dtype == np.float32:
-        return _of_linear(_linear(pixels) if pixels.ndim == 2 else _linear(pixels) @ _luminance())
+        return _of_linear(linear_of(pixels) if pixels.ndim == 2 else linear_of(pixels) @ _luminance())
     if pixels.ndim == 2:
         return _lightness_table(pixels.dtype.name)[pixels]
     return _of_linear(_linear_table(pixels.dtype.name)[pixels] @ _luminance())
@@ -99,7 +99,7 @@ def _luminance() -> np.ndarray:
     return np.array(XYZ_FROM_RGB[1], np.float32)
 
 
-def _linear(coded: np.ndarray) -> np.ndarray:
+def linear_of(coded: np.ndarray) -> np.ndarray:
     """SRGB in [0, 1] -> linear light."""
     coded = coded.clip(0, 1)
     return np.where(coded > 0.04045, ((coded + 0.055) / 1.055) ** 2.4, coded / 12.92).astype(np.float32)
@@ -115,7 +115,7 @@ def _of_linear(luminance: np.ndarray) -> np.ndarray:
 @cache
 def _linear_table(dtype: str) -> np.ndarray:
     white = FULL_SCALE[dtype]
-    return _linear(np.arange(white + 1, dtype=np.float64) / white)
+    return linear_of(np.arange(white + 1, dtype=np.float64) / white)
 
 
 @cache
@@ -170,17 +170,18 @@ def _coded(planes: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
         if dtype == np.uint8:
             out[..., channel] = _levels()[(linear * np.float32(CELLS - 1) + np.float32(0.5)).astype(np.uint16)]
         elif dtype == np.float32:
-            out[..., channel] = _srgb(linear)
+            out[..., channel] = srgb_of(linear)
         else:
-            out[..., channel] = _srgb(linear) * FULL_SCALE[dtype.name] + 0.5
+            out[..., channel] = srgb_of(linear) * FULL_SCALE[dtype.name] + 0.5
     return out
 
 
-def _srgb(linear: np.ndarray) -> np.ndarray:
+def srgb_of(linear: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] -> sRGB in [0, 1]."""
     return np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
 
 
 @cache
 def _levels() -> np.ndarray:
     """The 8-bit sRGB level of linear light in 1/65535."""
-    return (_srgb(np.arange(CELLS) / (CELLS - 1)) * 255 + 0.5).astype(np.uint8)
+    return (srgb_of(np.arange(CELLS) / (CELLS - 1)) * 255 + 0.5).astype(np.uint8)

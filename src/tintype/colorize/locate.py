@@ -5,6 +5,7 @@ MLflow is asked for those names alone that only it knows: folders and files need
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -45,7 +46,7 @@ def locate(model: str | Path) -> Located:
     path, reference = Path(model), str(model)
     if path.is_dir():
         return _in_folder(path)
-    if path.exists():
+    if path.exists() and path.suffix == ".onnx":
         return Located(path, path.stem, {})
     if IN_MLFLOW.fullmatch(reference):
         return _in_mlflow(reference)
@@ -92,7 +93,8 @@ def _home() -> Path | None:
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").exists() and (folder / "params.yaml").is_file():
-            lab = read_params(folder / "params.yaml")
-            if "repo" in lab:  # else it is another project's
-                return (folder / lab["repo"]).resolve()
+            with contextlib.suppress(ConfigError):
+                repo = read_params(folder / "params.yaml").get("repo")
+                if isinstance(repo, str):  # else it is another project's
+                    return (folder / repo).resolve()
     return CHECKOUT if (CHECKOUT / "dvc.yaml").is_file() else None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tintype.colorize.joining import FULL_SCALE, STRIP
 from tintype.config import Filter
 from tintype.data.curation import is_gray
 
@@ -48,10 +49,13 @@ class Photo:
         """Whether it has: by the rule that keeps gray photos out of a lab's training, at its default threshold."""
         if self.pixels.ndim == 2:
             return False
-        white = np.iinfo(self.pixels.dtype).max if self.pixels.dtype != np.float32 else 1
-        rgb = Image.fromarray((self.pixels * np.float32(255 / white) + 0.5).astype(np.uint8))
-        rgb.thumbnail((256, 256))
-        return not is_gray(np.asarray(rgb), Filter.model_validate({}).chroma_threshold)
+        height, width = self.pixels.shape[:2]
+        side = max(1, round((height * width) ** 0.5 / 128))  # of the blocks that the rule looks at
+        rows = side * max(1, STRIP // (side * width))
+        scale = np.float32(255 / FULL_SCALE[self.pixels.dtype.name])
+        strips = (self.pixels[top : top + rows] for top in range(0, height, rows))
+        small = [Image.fromarray((strip * scale + np.float32(0.5)).astype(np.uint8)).reduce(side) for strip in strips]
+        return not is_gray(np.vstack([np.asarray(one) for one in small]), Filter.model_validate({}).chroma_threshold)
 
     def with_pixels(self, pixels: np.ndarray) -> Photo:
         """The same photo, other pixels."""

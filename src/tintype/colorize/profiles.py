@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from tintype.colorize.joining import linear_of, srgb_of
 from tintype.data.reading import in_srgb, to_srgb
 
 # sRGB's curve (IEC 61966-2-1) as a parametricCurveType of type 3, ICC.1:2022, 10.18: (a X + b)^g, below d c X.
@@ -51,7 +52,7 @@ def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
             strip = rgb[top : top + ROWS]
             coded = [_recoded(np.ascontiguousarray(strip[..., i]), curve) for i, curve in enumerate(curves)]
             linear = np.stack([_linear()[plane] for plane in coded], axis=-1) @ mix.T.astype(np.float32)
-            out[top : top + ROWS] = _srgb(linear.clip(0, 1)) * 65535 + 0.5
+            out[top : top + ROWS] = srgb_of(linear.clip(0, 1)) * 65535 + 0.5
         return out
     return np.asarray(in_srgb(Image.fromarray((rgb >> 8).astype(np.uint8)), profile))
 
@@ -103,9 +104,4 @@ def _primaries(profile: Any) -> np.ndarray:
 
 @cache
 def _linear() -> np.ndarray:
-    coded = np.arange(65536) / 65535
-    return np.where(coded > 0.04045, ((coded + 0.055) / 1.055) ** 2.4, coded / 12.92).astype(np.float32)
-
-
-def _srgb(linear: np.ndarray) -> np.ndarray:
-    return np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return linear_of(np.arange(65536) / 65535)

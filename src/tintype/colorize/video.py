@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tintype.colorize.colorizer import Colorizer
 from tintype.colorize.joining import THREADS
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 """What a name's suffix says a video is, in FFmpeg's words."""
 SUFFIXES = frozenset(CONTAINERS)
+BEGINNING, EVERY = 240, 12
+"""Frames by which a video is said to have colours, and which of them are looked at."""
 BATCH_PIXELS = 1 << 24
 """Of the frames that are in memory side by side; one frame always is."""
 
@@ -39,11 +44,11 @@ def colorize_video(
     Args:
         source: its suffix is one of `SUFFIXES`.
         out: written whole or not at all; its suffix, one of `SUFFIXES`, says as what.
-        colorizer: of large frames the network gets fewer than `batch_size` at a time; `keep_colour` is decided for each
-            frame.
+        colorizer: of large frames the network gets fewer than `batch_size` at a time; `keep_colour` is decided once,
+            see `_has_colour`.
         progress: called with how many frames are done and how many there are, 0 if the file does not say.
     Raises:
-        UnreadablePhoto: what is wrong with the source.
+        UnreadablePhoto: what is wrong with the source; that it was cut off is known, and said, at its end.
         ConfigError: it cannot become `out`, or what videos need is not installed.
     """
     try:
@@ -56,19 +61,38 @@ def colorize_video(
     if out.exists() and source.exists() and out.samefile(source):
         raise ConfigError(f"{out}: is the video itself; allowed: another name")
     with VideoReader(source, colorizer.max_pixels) as reader:
+        kept = False
+        if colorizer.keep_colour:
+            with VideoReader(source, colorizer.max_pixels) as beginning:
+                kept = _has_colour(beginning)
+            colorizer = copy(colorizer)
+            colorizer.keep_colour = False  # for `finish`, which would decide anew for each frame
         try:
             with replacing(out) as temporary, VideoWriter(temporary, container, reader) as writer:
-                _convert(reader, writer, colorizer, progress)
+                _convert(reader, writer, colorizer, kept, progress)
         except (FFmpegError, OSError) as error:
             raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from None
         finally:
             unfinished(out).unlink(missing_ok=True)
 
 
+def _has_colour(reader: VideoReader) -> bool:
+    """Whether any of a video's first frames has, so that none of its pictures differs from the others in kind."""
+    return any(Photo(frame.pixels).has_colour for frame in islice(reader.frames(), 0, BEGINNING, EVERY))
+
+
 def _convert(
-    reader: VideoReader, writer: VideoWriter, colorizer: Colorizer, progress: Callable[[int, int], None] | None
+    reader: VideoReader,
+    writer: VideoWriter,
+    colorizer: Colorizer,
+    kept: bool,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Some frames at a time; they are encoded while work on the next ones goes on."""
+    """Some frames at a time; they are encoded while work on the next ones goes on.
+
+    Args:
+        kept: write the frames' own colours.
+    """
     from tintype.colorize.flicker import SteadyChroma
 
     steady, frames, done = SteadyChroma(), reader.frames(), 0
@@ -76,12 +100,17 @@ def _convert(
     with ThreadPoolExecutor(THREADS) as pool, ThreadPoolExecutor(1) as encoder:
         writing: Future[None] | None = None
         while some := list(islice(frames, at_a_time)):
-            prepared = list(pool.map(lambda frame: colorizer.prepare(Photo(frame.pixels)), some))
-            chroma = [
-                steady(one.lightness, ab, frame.time)
-                for frame, one, ab in zip(some, prepared, colorizer.predict(prepared), strict=True)
-            ]
-            pictures = [photo.pixels for photo in pool.map(colorizer.finish, prepared, chroma)]
+            if kept:
+                pictures = [
+                    np.broadcast_to(np.atleast_3d(frame.pixels), (*frame.pixels.shape[:2], 3)) for frame in some
+                ]
+            else:
+                prepared = list(pool.map(lambda frame: colorizer.prepare(Photo(frame.pixels)), some))
+                chroma = [
+                    steady(one.lightness, ab, frame.time)
+                    for frame, one, ab in zip(some, prepared, colorizer.predict(prepared), strict=True)
+                ]
+                pictures = [photo.pixels for photo in pool.map(colorizer.finish, prepared, chroma)]
             if writing is not None:
                 writing.result()
             writing = encoder.submit(writer.write, some, pictures, reader.others())

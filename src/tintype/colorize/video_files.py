@@ -1,7 +1,8 @@
 """Videos in files, by FFmpeg (PyAV): frames out of one, frames in colour and all the rest into another.
 
 Sound and subtitles are copied as they are; sound that the new file's kind cannot hold is encoded again. Frames that
-players are told to turn are read, and written, upright. What cannot be decoded is left out, as players do.
+players are told to turn are read, and written, upright. What cannot be decoded is left out, as players do; but a file
+that ends clearly before its header says is refused.
 
 Written are H.264, VP9 in WebM and MPEG-4 part 2 in AVI (which has no place for the times that H.264 needs); 8 bits,
 4:2:0, but H.264 has no odd width or height in that, and gets 4:4:4.
@@ -24,12 +25,15 @@ from av.stream import Disposition, Stream
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
 
-from tintype.data.reading import NO_FILE, OVER_PIXEL_LIMIT, UNREADABLE, UnreadablePhoto
+from tintype.data.reading import NO_FILE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
 
 READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """FFmpeg's names of what is read. An allow-list: some of its other formats (playlists) open further files."""
 NO_VIDEO = "no video in it"
 HDR = "HDR video, which has to become SDR first"
+LEAST_SHARE, LEAST_FRAMES, LEAST_SECONDS = 0.9, 10, 1.0
+"""Of a promised time: a file is truncated if it has less than this share, and lacks more than so many frames' time, or
+more than so many seconds. Headers are not exact."""
 
 X264 = {"crf": "18", "preset": "faster"}
 """Hardly to be told from what was encoded: https://trac.ffmpeg.org/wiki/Encode/H.264."""
@@ -95,6 +99,8 @@ class VideoReader:
         self.quarters = 0
         """How often the frames had to be turned by 90 degrees, counterclockwise."""
         self._packets: list[Packet] = []
+        self._end = 0.0
+        """Of the last packet beside, seconds."""
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +146,7 @@ class VideoReader:
         """All that can be decoded, at increasing times.
 
         Raises:
-            UnreadablePhoto: that is none.
+            UnreadablePhoto: that is none; or, after the last one, it is clearly fewer than the file says it has.
         """
         last = None
         usual = max(1, round(1 / (self.rate * self.time_base)))
@@ -151,6 +157,19 @@ class VideoReader:
             yield Frame(self._pixels(frame), last, duration, float(last * self.time_base))
         if last is None:
             raise UnreadablePhoto(UNREADABLE)
+        self._refuse_truncated(float((last + duration) * self.time_base))
+
+    def _refuse_truncated(self, end: float) -> None:
+        """Compare when the last frame ends, seconds, with what the file promises."""
+        if self.container.format.name == "avi":  # FFmpeg lowers its duration to what is there, but not the count
+            promised = float(self.video.frames * self.time_base)
+        elif self.video.duration:
+            promised = float(self.video.duration * self.time_base)
+        else:  # of all streams together; the sound may be longer
+            promised, end = (self.container.duration or 0) / av.time_base, max(end, self._end)
+        enough = min(LEAST_SECONDS, float(LEAST_FRAMES / self.rate))
+        if end < LEAST_SHARE * promised and promised - end > enough:
+            raise UnreadablePhoto(f"{TRUNCATED}: {end:.1f} of {promised:.1f} seconds")
 
     def others(self) -> list[Packet]:
         """The packets of the streams beside, those that were read since the last call."""
@@ -162,6 +181,8 @@ class VideoReader:
             for packet in self.container.demux([self.video, *self.beside]):
                 if packet.stream is not self.video:
                     self._packets.append(packet)
+                    if packet.pts is not None:
+                        self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                     continue
                 with contextlib.suppress(av.InvalidDataError):
                     yield from packet.decode()  # type: ignore[misc]  # of this stream: frames of a video

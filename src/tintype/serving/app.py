@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from tintype.serving.jobs import RETRY, Answer, Jobs
 from tintype.serving.limits import Limits
 from tintype.serving.monitoring import Counted, Monitor
 from tintype.serving.options import OUTPUT_FORMATS, Options, Spot, read_options
+from tintype.serving.sending import Sent
 from tintype.serving.uploads import read_upload
 
 HERE = Path(__file__).parent
@@ -120,9 +120,10 @@ def create_app(
     async def colorize(request: Request) -> Response:
         """The photo in colour: of the same height and width, its lightness untouched.
 
-        It is not kept, neither in memory nor on disk.
+        It is not kept, neither in memory nor on disk. Photo and answer have two minutes each on their way, and have to
+        move on at 20 kB/s.
         """
-        return _photo(await _outcome(await begun(request), request, limits.timeout))
+        return Sent(await _outcome(await begun(request), request, limits.timeout))
 
     async def begun(request: Request) -> asyncio.Task[Answer]:
         with ExitStack() as stack:
@@ -147,6 +148,7 @@ def create_app(
         """Gray photos to try."""
         return _examples()
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", summary="Whether the server works", responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
         """200, or 503 where the network has been at one batch for longer than a photo's time."""
@@ -154,19 +156,26 @@ def create_app(
         response.status_code = 503 if stuck else 200
         return Health(status="stuck" if stuck else "ok")
 
-    @app.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    @app.head("/metrics", include_in_schema=False)
+    @app.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def metrics() -> Response:
         """In Prometheus' text format."""
         content, media_type = monitor.page()
         return Response(content, media_type=media_type)
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(PAGE / "index.html")
 
     app.mount("/static", StaticFiles(directory=PAGE, check_dir=False), name="static")
     app.mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False), name="examples")
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, monitor=monitor, hosts=hosts)
     app.add_middleware(Counted, monitor=monitor)
     return app
 
@@ -201,19 +210,6 @@ def _examples() -> list[Example]:
     return [Example(name=one["name"], url=f"/examples/{one['file']}", credit=one["credit"]) for one in listed]
 
 
-def _photo(answer: Answer) -> Response:
-    format = FORMATS[answer.format]
-    return Response(
-        answer.content,
-        media_type=format.media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="colour-{secrets.token_hex(4)}{format.suffixes[0]}"',
-            "Cache-Control": "no-store",
-            "Server-Timing": ", ".join(f"{step};dur={1000 * time:.1f}" for step, time in answer.seconds.items()),
-        },
-    )
-
-
 def _report_errors(app: FastAPI, monitor: Monitor) -> None:
     """Answer every error as a `Problem`, whoever raised it."""
 
@@ -245,6 +241,7 @@ def _form() -> dict[str, Any]:
     """The request body of /api/colorize, for OpenAPI."""
     fields = Options.model_json_schema()["properties"]
     fields["hints"]["contentSchema"]["items"] = Spot.model_json_schema()  # in place of a reference within Options
+    fields["hints"]["default"] = "[]"  # as text, as all of a form
     photo = {"type": "string", "format": "binary", "description": "the photo's file"}
     schema = {"type": "object", "required": ["photo"], "properties": {"photo": photo, **fields}}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
@@ -263,7 +260,7 @@ def _photo_responses() -> dict[int | str, dict[str, Any]]:
         422: "The photo is damaged or too small, or an option cannot be used.",
         429: "The server has its hands full: `Retry-After` says in how many seconds to try again.",
         500: "A fault of the server's own.",
-        503: "It took too long.",
+        503: "It took too long, or there are too many connections.",
     }
     return {
         200: {"description": "The photo.", "content": {format.media_type: binary for format in FORMATS.values()}},

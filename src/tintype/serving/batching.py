@@ -66,7 +66,7 @@ class Batcher:
         return 0.0 if self._begun is None else time.monotonic() - self._begun
 
     def close(self) -> None:
-        """Take no more; a batch that is in the network is not waited for."""
+        """Take no more. This returns at once; the process ends when the network's present batch is done."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _work_off(self) -> None:
@@ -74,8 +74,13 @@ class Batcher:
             photos = [self._waiting.pop(answer) for answer in batch]
             self._observe(len(batch))
             self._begun = time.monotonic()
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._answers, photos)
-            self._begun = None
+            results: Sequence[np.ndarray | Exception]
+            try:
+                results = await asyncio.get_running_loop().run_in_executor(self._thread, self._answers, photos)
+            except BaseException as error:  # no thread any more, or what is no Exception: somebody waits all the same
+                results = [RuntimeError(f"the network's thread gave up: {error!r}")] * len(batch)
+            finally:
+                self._begun = None
             for answer, result in zip(batch, results, strict=True):
                 if isinstance(result, Exception):
                     answer.set_exception(result)

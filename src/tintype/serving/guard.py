@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tintype.serving.errors import Refusal
+from tintype.serving.monitoring import Monitor
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
@@ -36,8 +37,9 @@ class Guard:
     done for other sites' pages, whose requests browsers mark (Sec-Fetch-Site, Origin).
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, monitor: Monitor, hosts: Collection[str] = ()) -> None:
         self.app = app
+        self.monitor = monitor
         name = socket.gethostname().lower()
         self.hosts = {"localhost", name, f"{name}.local", *(host.lower() for host in hosts)}
 
@@ -54,6 +56,7 @@ class Guard:
             await send(message)
 
         if refusal := self._refusal(scope["method"], Headers(scope=scope)):
+            self.monitor.refusals.labels(refusal.code).inc()
             return await refusal.response()(scope, receive, with_headers)
         await self.app(scope, receive, with_headers)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from typing import NamedTuple, ParamSpec, TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from tintype.colorize import Colorizer, Prepared
 from tintype.colorize.files import encode, format_of
+from tintype.colorize.hints import Hint
 from tintype.colorize.photo import Photo
 from tintype.data.reading import UnreadablePhoto
 from tintype.serving.batching import Batcher, lasting
@@ -38,6 +39,8 @@ class Answer(NamedTuple):
     """A key of `tintype.colorize.files.FORMATS`."""
     seconds: dict[str, float]
     """By step."""
+    place: ExitStack
+    """To be closed when the answer is sent: its place in the queue, and its room in memory."""
 
 
 class Jobs:
@@ -57,6 +60,7 @@ class Jobs:
         self._batcher = Batcher(self._colorizer.predict, colorizer.batch_size, monitor.batches.observe)
         self._pool = ThreadPoolExecutor(THREADS, "photos")
         self._memory = _Memory(limits.pixels)
+        self._answers = _Memory(limits.answers)
         self._places = limits.queue
         self._closed = False
         self._running: set[asyncio.Task[Answer]] = set()
@@ -73,23 +77,22 @@ class Jobs:
         finally:
             self._places += 1
             self._monitor.photos.dec()
+            if self._places == self._limits.queue and not self._closed:
+                self._pool.submit(give_back)
 
     def start(self, content: bytes, options: Options, place: ExitStack) -> asyncio.Task[Answer]:
-        """Begin to colorize a photo; `place` is given back when all is over.
+        """Begin to colorize a photo; `place` is the answer's, and given back where there is none.
 
         Cancelled, the task lasts until the thread that it has given work to is free: no place and no memory counts as
         free before it is.
         """
-        task = asyncio.create_task(self._colorize(content, options))
+        task = asyncio.create_task(self._colorize(content, options, place))
         self._running.add(task)  # the loop itself holds tasks weakly
 
         def over(task: asyncio.Task[Answer]) -> None:
-            place.close()
             self._running.discard(task)
-            if not task.cancelled():
-                task.exception()  # nobody may be left to ask
-            if not self._running and not self._closed:
-                self._pool.submit(give_back)
+            if task.cancelled() or task.exception():
+                place.close()
 
         task.add_done_callback(over)
         return task
@@ -99,29 +102,31 @@ class Jobs:
         return self._batcher.busy_for()
 
     def close(self) -> None:
-        """Take no more; what a thread is at is not waited for."""
+        """Take no more. This returns at once; the process ends when the threads have done what they are at."""
         self._closed = True
         self._batcher.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _colorize(self, content: bytes, options: Options) -> Answer:
+    async def _colorize(self, content: bytes, options: Options, place: ExitStack) -> Answer:
         seconds: dict[str, float] = {}
         step = self._monitor.step
         one = copy.copy(self._colorizer)
         one.saturation, one.keep_colour = options.saturation, options.keep_colour
         header = await self._in_thread(judge, content, self._limits)
-        async with AsyncExitStack() as memory:
+        with ExitStack() as memory:
             with step("wait", seconds):
-                await memory.enter_async_context(self._memory.take(header.width * header.height))
+                memory.callback(await self._memory.take(header.width * header.height))
             with step("decode", seconds):
                 prepared = await self._in_thread(self._prepared, one, content)
             with step("network", seconds):
                 ab = await self._batcher(prepared)
             with step("join", seconds):
-                photo = await self._in_thread(one.finish, prepared, ab, hints=options.spots)
+                hints = _WhileWanted(options.spots, asyncio.current_task())
+                photo = await self._in_thread(one.finish, prepared, ab, hints=hints)
             with step("encode", seconds):
-                coded = await self._in_thread(_coded, photo, options.format)
-        return Answer(*coded, seconds)
+                coded, format = await self._in_thread(_coded, photo, options.format)
+            place.callback(await self._answers.take(len(coded)))
+        return Answer(coded, format, seconds, place)
 
     def _prepared(self, colorizer: Colorizer, content: bytes) -> Prepared:
         try:
@@ -141,23 +146,39 @@ def _coded(photo: Photo, wanted: str) -> tuple[bytes, str]:
         raise Refusal(422, "bad_option", f"format: the photo {error}") from None
 
 
-class _Memory:
-    """Room for so many pixels; whoever comes first is served first, so that large photos get their turn."""
+class _WhileWanted(list[Hint]):
+    """Hints that cannot be gone through to the end once their job is cancelled: each costs a thread's time."""
 
-    def __init__(self, pixels: int) -> None:
-        self._free = pixels
+    def __init__(self, hints: Iterable[Hint], job: asyncio.Task[Any] | None) -> None:
+        super().__init__(hints)
+        self.job = job
+
+    def __iter__(self) -> Iterator[Hint]:
+        for hint in super().__iter__():
+            if self.job and self.job.cancelling():
+                raise RuntimeError("nobody waits for these hints")
+            yield hint
+
+
+class _Memory:
+    """Room for so many pixels or bytes; whoever comes first is served first, so that large photos get their turn."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
         self._turn = asyncio.Lock()
         self._given_back = asyncio.Event()
 
-    @asynccontextmanager
-    async def take(self, pixels: int) -> AsyncIterator[None]:
+    async def take(self, wanted: int) -> Callable[[], None]:
+        """Wait for room, all there is at most; call what is returned to give it back."""
+        taken = min(wanted, self._size)
         async with self._turn:
-            while self._free < pixels:
+            while self._free < taken:
                 self._given_back.clear()
                 await self._given_back.wait()
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            self._free += pixels
+            self._free -= taken
+
+        def give() -> None:
+            self._free += taken
             self._given_back.set()
+
+        return give

@@ -14,7 +14,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from tintype.colorize import Colorizer
 from tintype.colorize.colorizer import Prepared
-from tintype.colorize.files import encode
+from tintype.colorize.files import FORMATS, SAME, encode
 from tintype.config import ConfigError
 from tintype.data.reading import NOT_AN_IMAGE, UnreadablePhoto
 
@@ -46,17 +46,19 @@ class RegisteredColorizer(PythonModel):
             colorizer = Colorizer(self.colorizer.backend, **options)
         except ConfigError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        photos = list(model_input["photo"])
-        answers: list[bytes] = []
-        for start in range(0, len(photos), colorizer.batch_size):
-            numbers = range(start, min(start + colorizer.batch_size, len(photos)))
-            batch = [_prepared(colorizer, number, photos[number]) for number in numbers]
-            for number, prepared, ab in zip(numbers, batch, colorizer.predict(batch), strict=True):
-                try:
-                    answers.append(encode(colorizer.finish(prepared, ab), wanted))
-                except ValueError as error:
-                    raise MlflowException.invalid_parameter_value(f"photo {number}: {error}") from None
-        return answers
+        if wanted != SAME and wanted not in FORMATS:
+            raise MlflowException.invalid_parameter_value(f"format {wanted!r}: allowed: {', '.join((SAME, *FORMATS))}")
+        # One by one, as photos are large: the network, which could take several, is the least of the work.
+        return [_colorized(colorizer, number, photo, wanted) for number, photo in enumerate(model_input["photo"])]
+
+
+def _colorized(colorizer: Colorizer, number: int, content: bytes, wanted: str) -> bytes:
+    prepared = _prepared(colorizer, number, content)
+    photo = colorizer.finish(prepared, colorizer.predict([prepared])[0])
+    try:
+        return encode(photo, wanted)
+    except ValueError as error:
+        raise MlflowException.invalid_parameter_value(f"photo {number}: {error}") from None
 
 
 def _prepared(colorizer: Colorizer, number: int, content: bytes) -> Prepared:

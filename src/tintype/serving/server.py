@@ -11,10 +11,17 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tintype.config import ConfigError
+from tintype.serving.errors import Refusal
+from tintype.serving.guard import HEADERS
+from tintype.serving.jobs import RETRY
 from tintype.serving.limits import Limits
 
 CONNECTIONS = 100
 """Open at a time, beside those of the queue's photos."""
+CROWDED = Refusal(
+    503, "crowded", "too many connections; try again in a moment", {**HEADERS, **RETRY, "Connection": "close"}
+).response()
+"""What further ones hear."""
 GRACE = 20
 """Seconds that photos have to be finished in, once the server is to stop."""
 
@@ -46,7 +53,6 @@ def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=limits.queue + CONNECTIONS,
         timeout_graceful_shutdown=GRACE,
     )
     return uvicorn.Server(config)
@@ -55,15 +61,22 @@ def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
 def patient(limits: Limits) -> type[H11Protocol]:
     """uvicorn's protocol, for clients that speak or listen too slowly (or not at all), which uvicorn waits for.
 
-    A request's head has `limits.patience` seconds to come; an answer has to be taken at `limits.rate`.
+    A request's head has `limits.patience` seconds to come; an answer has to be taken at `limits.rate`,
+    and within `limits.transfer` seconds. Connections over the limit hear `CROWDED`, where uvicorn's own limit would
+    answer in plain text.
     """
+
+    most = limits.queue + CONNECTIONS
 
     class Patient(H11Protocol):
         _head: asyncio.TimerHandle | None = None
         _answer: asyncio.TimerHandle | None = None
+        _whole: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            if len(self.connections) > most:
+                self.app = CROWDED
             self._await_head()
 
         def data_received(self, data: bytes) -> None:
@@ -72,12 +85,16 @@ def patient(limits: Limits) -> type[H11Protocol]:
                 self._stop(self._head)
 
         def on_response_complete(self) -> None:
+            self._stop(self._whole)
+            self._whole = None
             super().on_response_complete()
             self._await_head()
 
         def pause_writing(self) -> None:
             super().pause_writing()
             self._await_reader()
+            if self._whole is None:
+                self._whole = self.loop.call_later(limits.transfer, self.transport.abort)
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -85,8 +102,8 @@ def patient(limits: Limits) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            self._stop(self._head)
-            self._stop(self._answer)
+            for timer in (self._head, self._answer, self._whole):
+                self._stop(timer)
 
         def _busy(self) -> bool:
             return self.cycle is not None and not self.cycle.response_complete

@@ -118,13 +118,14 @@ class _Body:
 
     async def _chunks(self, deadline: asyncio.Timeout) -> AsyncGenerator[bytes, None]:
         total, until = 0, deadline.when()
+        last = asyncio.get_running_loop().time() + self.limits.transfer
         while not self.ended:
             chunk = await self._chunk()
             total += len(chunk)
             if total > self.limits.bytes + FORM:
                 raise self._too_large()
             if until is not None:
-                deadline.reschedule(until + total / self.limits.rate)
+                deadline.reschedule(min(until + total / self.limits.rate, last))
             yield chunk
 
     async def _chunk(self) -> bytes:

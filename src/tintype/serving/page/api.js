@@ -9,16 +9,19 @@
  * @typedef {{name: string, url: string, credit: string}} Example
  */
 
+const RETRY = 2; // seconds, where a busy server, or a proxy before it, names none
+
 /** What the server, or the way to it, says in place of a photo. */
 export class Refusal extends Error {
   /**
    * @param {string} message
    * @param {number} [status] HTTP's; 0 where there was no answer
-   * @param {number} [retryAfter] seconds after which it may go better, where the server says so
+   * @param {number} [retryAfter] the server's Retry-After, in seconds
    */
   constructor(message, status = 0, retryAfter) {
     super(message);
-    this.retryAfter = retryAfter;
+    /** Seconds after which it may go better; undefined where asking again is no use. */
+    this.retryAfter = [429, 503].includes(status) ? (retryAfter ?? RETRY) : undefined;
     /** Whether the same photo will be refused again. */
     this.final = status >= 400 && status < 500 && ![408, 429].includes(status);
   }

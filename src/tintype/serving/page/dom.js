@@ -1,5 +1,5 @@
 // @ts-check
-/** Making elements. */
+/** Making elements, and what else the DOM is needed for. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -40,6 +40,17 @@ export function byId(id) {
   const found = document.getElementById(id);
   if (!found) throw new Error(`index.html has no #${id}`);
   return found;
+}
+
+/**
+ * Hand a file to the browser's downloads.
+ * @param {Blob} content
+ * @param {string} name
+ */
+export function save(content, name) {
+  const url = URL.createObjectURL(content);
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser may ask where to
 }
 
 export const calm = matchMedia("(prefers-reduced-motion: reduce)");

@@ -24,6 +24,10 @@ export class HintLayer {
     this.photo = null;
     /** @type {number | null} index of the marker whose colour the palette changes */
     this.selected = null;
+    /** @type {number | null} index of the marker that is being dragged */
+    this.held = null;
+    /** How many hints a photo may have. */
+    this.limit = Infinity;
     this.cross = { x: 0.5, y: 0.5 };
     this.crossNode = element("span", { className: "cross" });
     this.markers = element("div", { className: "markers" });
@@ -45,47 +49,56 @@ export class HintLayer {
     this.moveCross(0.5, 0.5);
   }
 
-  /** @param {Photo} photo */
+  /** @param {Photo | null} photo */
   show(photo) {
-    if (photo !== this.photo) this.selected = null;
+    const hints = photo?.hints ?? [];
+    if (photo !== this.photo) this.selected = this.held = null;
     this.photo = photo;
-    if (this.selected !== null && this.selected >= photo.hints.length) this.selected = null;
-    this.draw(photo.hints);
-  }
-
-  /** @param {Hint[]} hints */
-  draw(hints) {
-    const focused = [...this.markers.children].indexOf(/** @type {Element} */ (document.activeElement));
-    this.markers.replaceChildren(...hints.map((hint, index) => this.marker(hint, index)));
-    const again = this.markers.children[Math.min(focused, hints.length - 1)];
-    if (focused >= 0) /** @type {HTMLElement} */ (again ?? this.node).focus({ preventScroll: true });
+    if (this.selected !== null && this.selected >= hints.length) this.selected = null;
+    if (this.held !== null && this.held >= hints.length) this.held = null;
+    this.draw(hints);
   }
 
   /**
+   * Markers stay the nodes they are, or one that is being dragged would be torn from the pointer.
+   * @param {Hint[]} hints
+   */
+  draw(hints) {
+    const nodes = /** @type {HTMLButtonElement[]} */ ([...this.markers.children]);
+    const focused = nodes.findIndex((node) => node === document.activeElement);
+    for (const node of nodes.splice(hints.length)) node.remove();
+    while (nodes.length < hints.length) nodes.push(this.marker(nodes.length));
+    nodes.forEach((node, index) => this.dress(node, hints[index], index));
+    if (focused >= hints.length) (nodes.at(-1) ?? this.node).focus({ preventScroll: true });
+  }
+
+  /**
+   * @param {HTMLElement} marker
    * @param {Hint} hint
    * @param {number} index
    */
-  marker(hint, index) {
-    const marker = element("button", {
-      type: "button",
-      className: "marker",
-      "aria-label": `Hint ${index + 1}, ${hint.color}. Arrow keys move it, Delete removes it.`,
-      "aria-pressed": index === this.selected,
-    });
-    place(marker, hint);
+  dress(marker, hint, index) {
+    const selected = index === this.selected;
+    if (index !== this.held) place(marker, hint);
     marker.style.setProperty("--color", hint.color);
-    if (index === this.selected) {
-      marker.classList.add("selected");
-      marker.classList.toggle("at-top", hint.y < EDGE);
-      marker.classList.toggle("at-right", hint.x > 1 - EDGE);
-      const remove = element("span", { className: "marker-remove", title: "Remove" });
-      remove.addEventListener("pointerdown", (event) => {
-        event.stopPropagation();
-        event.preventDefault();
-        this.remove(index);
-      });
-      marker.append(remove);
-    }
+    marker.setAttribute("aria-label", `Hint ${index + 1}, ${hint.color}. Arrow keys move it, Delete removes it.`);
+    marker.setAttribute("aria-pressed", String(selected));
+    marker.classList.toggle("selected", selected);
+    marker.classList.toggle("at-top", hint.y < EDGE);
+    marker.classList.toggle("at-right", hint.x > 1 - EDGE);
+    /** @type {HTMLElement} */ (marker.firstElementChild).hidden = !selected;
+  }
+
+  /** @param {number} index */
+  marker(index) {
+    const remove = element("span", { className: "marker-remove", title: "Remove" });
+    remove.addEventListener("pointerdown", (event) => {
+      event.stopPropagation();
+      event.preventDefault();
+      this.remove(index);
+    });
+    const marker = element("button", { type: "button", className: "marker" }, remove);
+    this.markers.append(marker);
     marker.addEventListener("pointerdown", (event) => this.grab(event, marker, index));
     marker.addEventListener("keydown", (event) => this.markerKey(event, index));
     marker.addEventListener("click", (event) => {
@@ -118,19 +131,23 @@ export class HintLayer {
     event.stopPropagation();
     /** @type {{x: number, y: number} | null} */
     let to = null;
+    this.held = index;
     const follow = (/** @type {PointerEvent} */ move) => {
+      if (this.held !== index) return; // it was removed by the keyboard
       if (!to && Math.hypot(move.clientX - event.clientX, move.clientY - event.clientY) < DRAG) return;
       to = this.spot(move);
       place(marker, to);
     };
     const release = () => {
       marker.removeEventListener("pointermove", follow);
+      if (this.held !== index) return;
+      this.held = null;
       if (to) this.change(index, to);
       this.select(index);
     };
     marker.setPointerCapture(event.pointerId);
     marker.addEventListener("pointermove", follow);
-    for (const end of ["pointerup", "pointercancel"]) marker.addEventListener(end, release, { once: true });
+    marker.addEventListener("lostpointercapture", release, { once: true });
   }
 
   /** @param {KeyboardEvent} event */
@@ -162,7 +179,7 @@ export class HintLayer {
 
   /** @param {number} x @param {number} y */
   add(x, y) {
-    if (!this.photo) return;
+    if (!this.photo || this.photo.hints.length >= this.limit) return;
     this.selected = this.photo.hints.length;
     this.moveCross(x, y);
     this.photo.setHints([...this.photo.hints, { x, y, color: this.palette.color }]);

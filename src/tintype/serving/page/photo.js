@@ -9,6 +9,7 @@ import { Turns } from "./turns.js";
 
 // The server puts photos that come together into one batch; its queue is for others, too.
 const turns = new Turns(3);
+const looks = new Turns(2); // decoding a photo takes its pixels' memory
 const PAUSE = 250; // milliseconds in which further changes join a request
 const TRIES = 6;
 const SHOWN = /^image\/(jpeg|png|webp|gif|avif|bmp|svg)/; // by every browser
@@ -43,7 +44,13 @@ export class Photo extends EventTarget {
     /** @type {AbortController | null} */
     this.running = null;
     this.timer = 0;
+    /** Whether it is on the stage: its turn comes first. */
+    this.chosen = false;
     this.gone = false;
+  }
+
+  get busy() {
+    return this.state === "waiting" || this.state === "working";
   }
 
   get name() {
@@ -58,13 +65,21 @@ export class Photo extends EventTarget {
     return `${stem || "photo"}-colour${same ? suffix : (Reflect.get(SUFFIXES, type) ?? suffix ?? "")}`;
   }
 
-  /** Show the file, and have it coloured. */
-  async start() {
+  /**
+   * Show the file, and have it coloured.
+   * @param {number} pixels that the server takes at most
+   */
+  async start(pixels) {
     const url = URL.createObjectURL(this.file);
-    if (await this.measure(url)) this.before = url;
+    if (await looks.take(() => this.measure(url), () => this.chosen)) this.before = url;
     else URL.revokeObjectURL(url);
     if (this.gone) return this.discard();
     this.changed();
+    const has = this.width * this.height;
+    if (has > pixels) {
+      const millions = (/** @type {number} */ count) => `${(count / 1e6).toFixed(1)} megapixels`;
+      return this.fail(new Refusal(`This photo has ${millions(has)}; the server takes at most ${millions(pixels)}.`, 413));
+    }
     await this.colour();
   }
 
@@ -88,26 +103,30 @@ export class Photo extends EventTarget {
     this.soon();
   }
 
-  /** Colour again once the user pauses. */
+  /** Colour again once the user pauses; what runs is no longer wanted. */
   soon() {
+    if (this.gone) return;
     clearTimeout(this.timer);
+    this.running?.abort();
     this.timer = setTimeout(() => this.colour(), PAUSE);
-    this.changed();
+    this.become("waiting");
   }
 
   /** Have it coloured as it is wanted now; an earlier request that still runs is given up. */
   async colour() {
+    if (this.gone) return;
     clearTimeout(this.timer);
     this.running?.abort();
     const running = new AbortController();
     this.running = running;
     this.become("waiting");
     try {
-      await turns.take(async () => {
+      const work = async () => {
         if (running.signal.aborted) return;
         this.become("working");
-        await this.patiently(() => this.request(running.signal), running.signal);
-      });
+        await this.request(running.signal);
+      };
+      await this.patiently(() => turns.take(work, () => this.chosen), running.signal);
     } catch (error) {
       if (running.signal.aborted) return;
       if (!(error instanceof Refusal)) console.error(error);
@@ -139,7 +158,7 @@ export class Photo extends EventTarget {
   }
 
   /**
-   * Ask again where the server says when.
+   * Ask again where the server is busy. Others may have the turn in between.
    * @param {() => Promise<void>} work
    * @param {AbortSignal} signal
    */
@@ -149,7 +168,7 @@ export class Photo extends EventTarget {
         return await work();
       } catch (error) {
         if (!(error instanceof Refusal) || !error.retryAfter || tries === TRIES || signal.aborted) throw error;
-        this.become("working", "The server is busy; waiting for a place");
+        this.become("waiting", "The server is busy; waiting for a place");
         await new Promise((resolve) => setTimeout(resolve, 1000 * Number(error.retryAfter)));
         if (signal.aborted) throw error;
       }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The chosen photo, large, and what can be done with it. */
 
-import { element, icon } from "./dom.js";
+import { element, icon, save } from "./dom.js";
 import { HintLayer } from "./hints.js";
 import { Palette } from "./palette.js";
 import { Slider } from "./slider.js";
@@ -23,8 +23,6 @@ export class Stage {
     /** @type {WeakSet<Photo>} those whose colours have been revealed */
     this.seen = new WeakSet();
     this.palette = new Palette();
-    /** @type {Blob | null} */
-    this.offered = null;
 
     this.before = element("img", { className: "before", alt: "", draggable: false });
     this.after = element("img", { className: "after", alt: "", draggable: false });
@@ -42,7 +40,7 @@ export class Stage {
     this.frame.append(this.tags);
     this.slider = new Slider(this.frame);
     this.hints = new HintLayer(this.frame, this.palette);
-    this.tip = element("p", { className: "tip" }, "Pick a colour below, then the spot where it belongs");
+    this.tip = element("p", { className: "tip", role: "status" });
     this.frame.append(element("div", { className: "progress" }), this.tip, this.doing, this.trouble);
 
     this.compareTool = tool("Compare", "compare");
@@ -51,10 +49,10 @@ export class Stage {
     this.amountOut = element("output", { htmlFor: "saturation" });
     this.undo = element("button", { type: "button", className: "plain" }, icon("undo"), "Undo");
     this.clear = element("button", { type: "button", className: "plain" }, "Clear");
-    this.download = element("a", { className: "solid" }, icon("download"), "Download");
+    this.download = element("button", { type: "button", className: "solid" }, icon("download"), "Download");
     this.remove = element("button", { type: "button", className: "plain square", title: "Remove this photo" }, icon("remove"));
     this.remove.setAttribute("aria-label", "Remove this photo");
-    this.caption = element("p", { className: "caption" });
+    this.caption = element("h2", { className: "caption" });
     this.comparing = element(
       "label",
       { className: "row amount" },
@@ -84,6 +82,9 @@ export class Stage {
     this.amount.addEventListener("change", () => this.photo?.setSaturation(Number(this.amount.value)));
     this.undo.addEventListener("click", () => this.photo?.undo());
     this.clear.addEventListener("click", () => this.photo?.setHints([]));
+    this.download.addEventListener("click", () => {
+      if (this.photo?.answer && !this.photo.busy) save(this.photo.answer, this.photo.downloadName);
+    });
     this.again.addEventListener("click", () => this.photo?.colour());
     this.remove.addEventListener("click", () => this.photo && onRemove(this.photo));
     document.addEventListener("keydown", (event) => {
@@ -95,11 +96,16 @@ export class Stage {
     this.update = this.update.bind(this);
   }
 
-  /** @param {Photo} photo */
+  /** @param {Photo | null} photo */
   show(photo) {
     if (photo === this.photo) return;
-    this.photo?.removeEventListener("change", this.update);
+    if (this.photo) {
+      this.photo.removeEventListener("change", this.update);
+      this.photo.chosen = false;
+    }
     this.photo = photo;
+    if (!photo) return this.hints.show(null);
+    photo.chosen = true;
     photo.addEventListener("change", this.update);
     this.slider.set(50);
     this.amount.value = String(photo.saturation);
@@ -115,15 +121,13 @@ export class Stage {
   update() {
     const photo = this.photo;
     if (!photo) return;
-    const busy = photo.state === "waiting" || photo.state === "working";
+    const { busy, state } = photo;
     const coloured = photo.after !== null;
     const hinting = this.tool === "hints" && coloured;
     const failed = photo.state === "failed";
 
-    this.frame.className = ["frame", photo.state, coloured ? "coloured" : "gray", photo.before ? "" : "blank", hinting ? "hinting" : ""]
-      .filter(Boolean)
-      .join(" ");
-    this.frame.classList.toggle("busy", busy);
+    const is = { busy, done: state === "done", failed, coloured, blank: !photo.before, hinting };
+    for (const [name, on] of Object.entries(is)) this.frame.classList.toggle(name, on); // it has the slider's classes, too
     this.node.style.setProperty("--aspect", String(photo.width && photo.height ? photo.width / photo.height : 16 / 9));
     this.node.style.setProperty("--natural", `${photo.width || 240}px`);
     picture(this.before, photo.before, `${photo.name}, as it was`);
@@ -139,10 +143,11 @@ export class Stage {
     this.hints.show(photo);
 
     this.trouble.hidden = !failed;
-    if (this.note.textContent !== photo.message) this.note.textContent = failed ? photo.message : "";
+    const note = failed ? photo.message + (coloured ? " The download is the earlier result." : "") : "";
+    if (this.note.textContent !== note) this.note.textContent = note;
     this.again.hidden = photo.final;
     this.doing.hidden = !busy || coloured;
-    this.doing.children[1].textContent = photo.message || (photo.state === "waiting" ? "Waiting" : "Colouring");
+    this.doing.children[1].textContent = photo.message || (state === "waiting" ? "Waiting" : "Colouring");
 
     this.compareTool.setAttribute("aria-pressed", String(!hinting));
     this.hintsTool.setAttribute("aria-pressed", String(hinting));
@@ -150,26 +155,21 @@ export class Stage {
     this.tools.hidden = failed && !coloured;
     this.painting.hidden = !hinting;
     this.comparing.hidden = hinting;
-    this.tip.hidden = !hinting || photo.hints.length > 0;
+    const full = photo.hints.length >= this.hints.limit;
+    this.tip.hidden = !hinting || failed || (photo.hints.length > 0 && !full);
+    const tip = full
+      ? `No more hints: this server takes ${this.hints.limit} a photo`
+      : "Pick a colour below, then the spot where it belongs";
+    if (this.tip.textContent !== tip) this.tip.textContent = tip; // said again, it would be read out again
     this.undo.disabled = photo.past.length === 0;
     this.clear.disabled = photo.hints.length === 0;
     if (document.activeElement !== this.amount) this.amount.value = String(photo.saturation);
     this.preview();
-    this.offer(photo.state === "done" ? photo.answer : null);
-    this.download.download = photo.downloadName;
+    const ready = !busy && photo.answer !== null;
+    this.download.classList.toggle("off", !ready);
+    this.download.setAttribute("aria-disabled", String(!ready)); // disabled, it would lose the focus
     const size = photo.width ? `${photo.width} × ${photo.height}` : "";
     this.caption.replaceChildren(element("strong", {}, photo.name), size && element("span", {}, size));
-  }
-
-  /** @param {Blob | null} answer to download; null while it is not what the user wants */
-  offer(answer) {
-    this.download.classList.toggle("off", !answer);
-    this.download.setAttribute("aria-disabled", String(!answer));
-    if (answer === this.offered) return;
-    if (this.download.href) URL.revokeObjectURL(this.download.href);
-    if (answer) this.download.href = URL.createObjectURL(answer);
-    else this.download.removeAttribute("href");
-    this.offered = answer;
   }
 
   /** Show what the saturation will do, about, until the server has done it. */

@@ -1,0 +1,42 @@
+"""A photo's way to its reader."""
+
+from __future__ import annotations
+
+import secrets
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tintype.colorize.files import FORMATS
+from tintype.serving.jobs import Answer
+
+CHUNK = 256 * 1024
+"""Bytes that are handed on at a time; each waits until the reader has taken the one before it."""
+
+
+class Sent(Response):
+    """An answer, which keeps its place in the queue and its room in memory until it is taken, or its reader gone."""
+
+    def __init__(self, answer: Answer) -> None:
+        format = FORMATS[answer.format]
+        self.place = answer.place
+        super().__init__(
+            answer.content,
+            media_type=format.media_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="colour-{secrets.token_hex(4)}{format.suffixes[0]}"',
+                "Cache-Control": "no-store",
+                "Server-Timing": ", ".join(f"{step};dur={1000 * time:.1f}" for step, time in answer.seconds.items()),
+            },
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        with self.place:
+            content, self.body = self.body, b""
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(content), CHUNK):
+                chunk = content[start : start + CHUNK]
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body"})  # once the last chunk is taken
+            del content
