@@ -70,7 +70,9 @@ class Colorizer:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if size is not None and size < backend.image_size:  # some networks' deepest grids would be empty
-            raise ConfigError(f"size {size}: allowed: at least {backend.image_size}, that of the model's training photos")
+            raise ConfigError(
+                f"size {size}: allowed: at least {backend.image_size}, that of the model's training photos"
+            )
         if batch_size < 1:
             raise ConfigError(f"batch_size {batch_size}: allowed: at least 1")
         if not 0 <= saturation <= MOST_SATURATED:

