@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 # A server that the developer works with is none of the tests' business.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_store_is_handed_on() -> Iterator[None]:
+    """MLflow writes the store that a test used last into the environment, and the next lab would log there."""
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
 
 TINY = {
     "filter": {"min_side": 16, "test": 0.25, "validation": 0.1},

@@ -497,6 +497,7 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tintype_, tmp_pa
     assert tintype_("many", "-o", "out")[1] == f"{10 - len(done)} in colour: out ({len(done)} were there already)\n"
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_whole_files_and_goes_on(tintype_, weights, tmp_path):
     Path("many").mkdir()
     for number in range(100):

@@ -66,6 +66,7 @@ def exported(weights, tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_generator_gives_torchs_answers_at_every_size(name, tmp_path):
     folder = saved(tmp_path, *CASES[name])
@@ -88,6 +89,7 @@ def test_pooling_as_a_matrix_is_adaptive_pooling(length, side):
     torch.testing.assert_close(x @ _pooling(length, side).T, nn.functional.adaptive_avg_pool1d(x, side))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "classes"), [CASES["deep_classes"], (VARIANTS["double_conv_unet"], 0)])
 def test_a_seed_draws_what_dropout_in_torch_does_of_the_same_draw(config, classes, tmp_path):
     folder = saved(tmp_path, config.model_copy(update={"dropout": 0.25}), classes)

@@ -122,6 +122,7 @@ def test_an_exported_model_needs_neither_torch_nor_mlflow_nor_dvc(installed, wei
         assert (colour.mode, colour.size) == ("RGB", (83, 61))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extras", "program"),
     [
@@ -138,6 +139,7 @@ def test_an_extra_brings_what_its_part_imports(installed, tmp_path, extras, prog
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "extra"),
     [
@@ -164,6 +166,7 @@ def test_every_version_that_is_installed_is_pinned():
     assert not missing
 
 
+@pytest.mark.slow
 def test_make_serve_without_a_model_says_how_to_make_one(tmp_path):
     for name in ("Makefile", "params.yaml", "dvc.yaml"):
         shutil.copy(CHECKOUT / name, tmp_path)

@@ -255,6 +255,7 @@ def test_a_hint_colours_its_spot_moves_changes_and_goes_again(visit, grandmother
     np.testing.assert_array_equal(visit.answer(), plain)
 
 
+@pytest.mark.slow
 def test_hints_without_a_pointer(visit, grandmother):
     visit.open(grandmother)
     page = visit.page
@@ -282,6 +283,7 @@ def test_hints_without_a_pointer(visit, grandmother):
     np.testing.assert_array_equal(visit.answer(), plain)
 
 
+@pytest.mark.slow
 def test_a_marker_stays_at_the_pointer_when_an_answer_comes(visit, grandmother):
     visit.open(grandmother)
     page, marker = visit.page, visit.page.locator(".marker")
@@ -305,6 +307,7 @@ def test_a_marker_stays_at_the_pointer_when_an_answer_comes(visit, grandmother):
     assert (round(moved["x"] - box["x"]), round(moved["y"] - box["y"])) == (-60, -100)
 
 
+@pytest.mark.slow
 def test_a_photo_is_not_done_from_the_moment_another_is_wanted_and_the_line_stays(visit, grandmother):
     visit.open(grandmother)
     page = visit.page
@@ -328,6 +331,7 @@ def test_a_photo_is_not_done_from_the_moment_another_is_wanted_and_the_line_stay
     assert page.locator(".frame.mostly-before").count() == 1
 
 
+@pytest.mark.slow
 def test_a_removed_photo_is_not_sent_again(visit, grandmother):
     visit.open(grandmother)
     page = visit.page
@@ -341,6 +345,7 @@ def test_a_removed_photo_is_not_sent_again(visit, grandmother):
     assert sum("/api/colorize" in one for one in visit.asked) == sent
 
 
+@pytest.mark.slow
 def test_all_that_are_done_can_be_downloaded_once_what_works_is_removed(visit, grandmother, tmp_path):
     page, download = visit.page, visit.page.locator("#download-all")
     held = visit.hold()
@@ -362,6 +367,7 @@ def test_all_that_are_done_can_be_downloaded_once_what_works_is_removed(visit, g
     assert download.is_enabled()
 
 
+@pytest.mark.slow
 def test_a_failed_wish_leaves_the_earlier_photo_and_one_hint_too_many_is_refused(visit, grandmother, tmp_path):
     page = visit.page
 
@@ -397,6 +403,7 @@ def test_a_failed_wish_leaves_the_earlier_photo_and_one_hint_too_many_is_refused
     visit.complaints = [line for line in visit.complaints if "Failed to load resource" not in line]
 
 
+@pytest.mark.slow
 def test_the_strength_of_colour(visit, grandmother):
     visit.open(grandmother)
     plain = np.median(chroma(visit.answer()))
@@ -448,6 +455,7 @@ def test_several_photos_are_coloured_side_by_side_and_one_that_is_none_says_so(v
     assert page.get_by_role("button", name="Choose photos").is_visible()
 
 
+@pytest.mark.slow
 def test_what_failed_on_the_way_is_tried_again(visit, grandmother):
     page, tries = visit.page, []
 
@@ -490,6 +498,7 @@ def test_a_photo_that_no_browser_shows_is_shown_all_the_same(visit, tmp_path):
     assert Image.open(started.value.path()).format == "TIFF"
 
 
+@pytest.mark.slow
 def test_photos_may_be_dropped(visit):
     content = io.BytesIO()
     Image.fromarray(data.coffee()).convert("L").save(content, "JPEG")
@@ -546,6 +555,7 @@ def test_examples_and_what_is_known_of_the_model(visit):
     assert not page.locator("#model-sheet").is_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "visit",
     [{"viewport": PHONE, "has_touch": True, "color_scheme": scheme} for scheme in ("light", "dark")],

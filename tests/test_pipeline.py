@@ -100,6 +100,7 @@ def test_best_row_is_registered_once_as_champion(finished_lab, client):
     assert len(client.search_model_versions("name = 'colorizer'")) == versions
 
 
+@pytest.mark.slow
 def test_champion_answers_over_http_with_full_size_photos(finished_lab):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -343,6 +343,7 @@ def test_other_errors_are_of_the_same_form(running, method, path, status, code, 
     assert (answer.status_code, problem_of(answer)["code"]) == (status, code)
 
 
+@pytest.mark.slow
 def test_too_large_a_body_is_refused_before_it_is_read(hold):
     running, _ = hold(bytes=4_000_000, patience=5)
     with running.connected() as connection:

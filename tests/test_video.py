@@ -300,6 +300,7 @@ def test_colour_that_is_there_can_be_kept(tmp_path):
     assert chroma[1] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coloured", [[0, 3], [3], []])
 def test_colour_is_kept_in_a_whole_clip_or_in_none_of_it(coloured, tmp_path):
     colourful = resize(data.astronaut(), (64, 96, 3), preserve_range=True).astype(np.uint8)
@@ -387,6 +388,7 @@ def test_broken_and_other_files_are_refused_with_a_reason(tmp_path):
         colorize_video(whole, tmp_path / "out.mp4", Colorizer(constant(5, 5).backend, max_pixels=96 * 64 - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "made"),
     [
