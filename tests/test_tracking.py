@@ -215,6 +215,7 @@ def modules_served(weights):
     return {Path(file).relative_to(package).as_posix() for file in done.stdout.decode().split()}
 
 
+@pytest.mark.slow
 def test_the_hash_of_the_code_and_the_stage_cover_what_is_served(modules_served):
     """All but what the training of the weights ran: with that changed, there are other weights."""
     stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
@@ -241,6 +242,7 @@ def test_the_registered_model_requires_what_its_code_imports(modules_served):
     assert len(third_party) == len(REQUIRED)  # and nothing else
 
 
+@pytest.mark.slow
 def test_an_empty_store_survives_three_processes_at_once(tmp_path):
     code = "import sys, pathlib, tintype.tracking as t; home = pathlib.Path(sys.argv[1]); t.Tracker(home, home)"
     started = [
