@@ -56,7 +56,7 @@ DAMAGES = {
         "data/batches.py",
         "L, ab = (codes.flip(-1) if flip else codes).split([1, 2], dim=-3)",
         "L, ab = codes.split([1, 2], dim=-3)\n        L = L.flip(-1) if flip else L",
-        {(ROW, "psnr"): "worse"},
+        {},  # by which figure of the row depends on the last bits that the CPU computes: psnr on one, others on another
     ),
     "ab are scaled by 0.8": Damage(
         "evaluation.py",
@@ -140,7 +140,8 @@ def test_damage_is_caught(restored, name):
     module.write_text(sound.replace(damage.sound, damage.damaged))
     status, failing = run_and_gate(restored)
     assert status == 1
-    assert damage.caught_by.items() <= failing.items()
+    assert damage.caught_by.items() <= failing.items(), failing
+    assert ROW in {row for row, _ in failing}, failing
 
 
 def test_one_epoch_in_place_of_all_is_caught(restored):
