@@ -273,7 +273,7 @@ def _print_figures(outcomes: Sequence[Outcome]) -> None:
 
 def _write_figures(outcomes: Sequence[Outcome], path: Path) -> None:
     from tintype.colorize.evaluate import NAMES
-    from tintype.colorize.folder import written
+    from tintype.colorize.writing import written
     from tintype.config import ConfigError
     from tintype.data.curation import write_table
 

@@ -6,7 +6,6 @@ Lab units. What else must be known of it lies in the file's metadata, see `tinty
 
 from __future__ import annotations
 
-import contextlib
 import io
 import warnings
 from importlib.metadata import version
@@ -21,8 +20,8 @@ from torch.nn.utils import parametrize
 
 from tintype.colorize.backends.onnx import INPUT, METADATA, OUTPUT, Dropout, Metadata, OnnxGenerator
 from tintype.colorize.backends.pytorch import LabGenerator
+from tintype.colorize.writing import written
 from tintype.config import ConfigError
-from tintype.files import replacing, unfinished
 from tintype.models import load_generator
 from tintype.models.class_branch import ClassBranch
 from tintype.models.double_conv import DoubleConvNet
@@ -57,11 +56,9 @@ def export_onnx(folder: Path, file: Path, *, name: str | None = None) -> float:
     exported = as_onnx(folder, name=name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as temporary:
+        with written(file) as temporary:
             temporary.write_bytes(exported.content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished(file).unlink()
         raise ConfigError(f"{file}: cannot be written: {error.strerror or error}") from None
     return exported.difference
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,23 +17,22 @@ from PIL import Image
 from tintype.colorize.colorizer import Colorizer, Prepared
 from tintype.colorize.files import SAME, as_image, encode, format_of, on_white
 from tintype.colorize.hints import Hint
+from tintype.colorize.joining import THREADS
 from tintype.colorize.photo import Photo
 from tintype.colorize.plan import Task, format_by_name, is_there
 from tintype.colorize.video import colorize_video
+from tintype.colorize.writing import UNFINISHED, written
 from tintype.config import ConfigError
 from tintype.data.reading import UnreadablePhoto, opened
 
 BATCH_PIXELS = 1 << 25
 """Of the photos of one batch, in all; a larger photo is a batch alone. At most three batches are in memory."""
-THREADS = min(4, os.cpu_count() or 1)
 COMPARED_SIDE = 2048
 """Pixels that the sides of a photo in a comparison have at most: it is for looking at."""
 GAP = 16
 """Pixels between the photos of a comparison."""
 LEAST_MEASURED = 16
 """Pixels of the short side: SSIM's window is 11 wide."""
-UNFINISHED = ".tintype-"
-"""Begins the name of what is being written."""
 FORGOTTEN = 3600
 """Seconds after which that is what a killed run has left: its writing takes some, as memory holds it all."""
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -224,23 +221,6 @@ def _pixels(path: Path, max_pixels: int) -> int:
             return image.width * image.height
     except UnreadablePhoto:
         return 0
-
-
-@contextlib.contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """Give a name to write to; what was written becomes `path`, whole or not at all.
-
-    Unlike `tintype.files.replacing`'s it is nobody else's, so two runs may write to one folder, and it is short.
-    """
-    temporary = path.with_name(UNFINISHED + secrets.token_hex(6))
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _tidy(folders: Iterable[Path]) -> None:

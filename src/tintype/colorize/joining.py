@@ -91,7 +91,7 @@ def _lightness(pixels: np.ndarray) -> np.ndarray:
         return _of_linear(linear_of(pixels) if pixels.ndim == 2 else linear_of(pixels) @ _luminance())
     if pixels.ndim == 2:
         return _lightness_table(pixels.dtype.name)[pixels]
-    return _of_linear(_linear_table(pixels.dtype.name)[pixels] @ _luminance())
+    return _of_linear(linear_table(pixels.dtype.name)[pixels] @ _luminance())
 
 
 def _luminance() -> np.ndarray:
@@ -113,14 +113,15 @@ def _of_linear(luminance: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _linear_table(dtype: str) -> np.ndarray:
+def linear_table(dtype: str) -> np.ndarray:
+    """The linear light of every level of an unsigned type, by its name: float32."""
     white = FULL_SCALE[dtype]
     return linear_of(np.arange(white + 1, dtype=np.float64) / white)
 
 
 @cache
 def _lightness_table(dtype: str) -> np.ndarray:
-    return _of_linear(_linear_table(dtype))
+    return _of_linear(linear_table(dtype))
 
 
 def _in_gamut(L: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:

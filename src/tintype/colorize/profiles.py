@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from tintype.colorize.joining import linear_of, srgb_of
+from tintype.colorize.joining import linear_table, srgb_of
 from tintype.data.reading import in_srgb, to_srgb
 
 # sRGB's curve (IEC 61966-2-1) as a parametricCurveType of type 3, ICC.1:2022, 10.18: (a X + b)^g, below d c X.
@@ -51,7 +51,7 @@ def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
         for top in range(0, len(rgb), ROWS):
             strip = rgb[top : top + ROWS]
             coded = [_recoded(np.ascontiguousarray(strip[..., i]), curve) for i, curve in enumerate(curves)]
-            linear = np.stack([_linear()[plane] for plane in coded], axis=-1) @ mix.T.astype(np.float32)
+            linear = np.stack([linear_table("uint16")[plane] for plane in coded], axis=-1) @ mix.T.astype(np.float32)
             out[top : top + ROWS] = srgb_of(linear.clip(0, 1)) * 65535 + 0.5
         return out
     return np.asarray(in_srgb(Image.fromarray((rgb >> 8).astype(np.uint8)), profile))
@@ -100,8 +100,3 @@ def _primaries(profile: Any) -> np.ndarray:
     return np.array(
         [colorant[0] for colorant in (profile.red_colorant, profile.green_colorant, profile.blue_colorant)]
     ).T
-
-
-@cache
-def _linear() -> np.ndarray:
-    return linear_of(np.arange(65536) / 65535)

@@ -14,8 +14,8 @@ import numpy as np
 from tintype.colorize.colorizer import Colorizer
 from tintype.colorize.joining import THREADS
 from tintype.colorize.photo import Photo
+from tintype.colorize.writing import written
 from tintype.config import ConfigError
-from tintype.files import replacing, unfinished
 
 if TYPE_CHECKING:
     from tintype.colorize.video_files import VideoReader, VideoWriter
@@ -68,12 +68,10 @@ def colorize_video(
             colorizer = copy(colorizer)
             colorizer.keep_colour = False  # for `finish`, which would decide anew for each frame
         try:
-            with replacing(out) as temporary, VideoWriter(temporary, container, reader) as writer:
+            with written(out) as temporary, VideoWriter(temporary, container, reader) as writer:
                 _convert(reader, writer, colorizer, kept, progress)
         except (FFmpegError, OSError) as error:
             raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from None
-        finally:
-            unfinished(out).unlink(missing_ok=True)
 
 
 def _has_colour(reader: VideoReader) -> bool:

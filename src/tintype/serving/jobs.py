@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from tintype.colorize import Colorizer, Prepared
 from tintype.colorize.files import encode, format_of
 from tintype.colorize.hints import Hint
+from tintype.colorize.joining import THREADS
 from tintype.colorize.photo import Photo
 from tintype.data.reading import UnreadablePhoto
 from tintype.serving.batching import Batcher, lasting
@@ -23,8 +23,6 @@ from tintype.serving.monitoring import Monitor
 from tintype.serving.options import Options
 from tintype.serving.uploads import judge, unreadable
 
-THREADS = min(4, os.cpu_count() or 1)
-"""That decode, join and encode, beside the network's one."""
 RETRY = {"Retry-After": "2"}
 
 P = ParamSpec("P")

@@ -81,6 +81,7 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
     from mlflow.exceptions import MlflowException
 
     from tintype.models import weights_hash
+    from tintype.store import weights_in
 
     named = champion.tags.get("weights_sha256")
     with tempfile.TemporaryDirectory() as temporary:
@@ -88,7 +89,7 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
             # Not by models:/NAME/VERSION, which asks the store of the whole process.
             source = client.get_model_version_download_uri(champion.name, champion.version)
             download_artifacts(source, dst_path=temporary, tracking_uri=client.tracking_uri)
-            weights = next(Path(temporary).rglob("generator.safetensors")).parent
+            weights = weights_in(Path(temporary))
         except Exception as error:  # each kind of store has its own
             return f"its weights are not in MLflow's store: {type(error).__name__}: {' '.join(str(error).split())}"
         if (held := weights_hash(weights)) != named:
