@@ -39,7 +39,7 @@ def fetch(url: str, path: Path, digest: str, variable: str) -> None:
     Args:
         url: of the file.
         path: where it is kept, for all labs of the user, who may also put it there by hand.
-        digest: hexadecimal: an MD5 has 32 digits, a SHA-256 64.
+        digest: hexadecimal: an MD5 has 32 digits, a SHA-256 64; of the latter the first 8 or more will do.
         variable: of the environment, by which the user moves the folder.
 
     Raises:
@@ -149,7 +149,7 @@ def _check(path: Path, digest: str) -> None:
         while chunk := file.read(CHUNK):
             found.update(chunk)
             bar.update(len(chunk))
-    if found.hexdigest() != digest:
+    if not found.hexdigest().startswith(digest):  # a SHA-256 may be given by its first digits, as torch.hub does
         raise NotFetched(f"{path} is not the published file: its {found.name} is {found.hexdigest()}, not {digest}")
 
 
