@@ -54,6 +54,7 @@ REQUIRED = (
     "mlflow",
     "torch",
     "torchvision",
+    "timm",
     "safetensors",
     "pydantic",
     "numpy",
