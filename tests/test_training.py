@@ -25,7 +25,7 @@ from tintype.data.batches import Batch
 from tintype.data.cache import LabCache, build_cache, decode
 from tintype.losses import Criterion
 from tintype.models import build_generator
-from tintype.training import fit, step
+from tintype.training import fit, loop, step
 from tintype.training.checkpoints import EXECUTED
 from tintype.training.curves import write_curves
 from tintype.training.probe import seconds_a_photo
@@ -599,3 +599,17 @@ def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
     package = CHECKOUT / "src/tintype"
     executed = {str(path.relative_to(package)) for pattern in EXECUTED for path in package.glob(pattern)}
     assert executed == depended_on | {"training/probe.py"}  # it only sizes labs
+
+
+def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatch):
+    seen = []
+
+    def spy(players, batch, *args, **options):
+        seen.append(batch.lightness.shape[-1])
+        return step.train_step(players, batch, *args, **options)
+
+    monkeypatch.setattr(loop, "train_step", spy)
+    small, large = GAN.model_copy(update={"epochs": 1, "image_size": SIZE // 2}), GAN.model_copy(update={"epochs": 1})
+    trained = train(make_row(small, large, crop_scale=0.5), cache, checkpoint)
+    assert seen == 4 * [SIZE // 2] + 4 * [SIZE]
+    assert len(trained.curves) == 2

@@ -1,4 +1,4 @@
-"""Training batches from the Lab cache, flipped and converted on the device that trains."""
+"""Training batches from the Lab cache, converted, flipped and cropped on the device that trains."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tintype.color import AB_MAX, ColorSpace
 from tintype.data.cache import LabSplit, code_of
+from tintype.data.cropping import crop_and_resize, random_boxes
 
 AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
 
@@ -43,8 +44,9 @@ class Batches:
         split: the photos.
         batch_size: photos a step, all processes together; fewer if the split has fewer.
         device: where the batches are wanted.
-        seed: of order and flips.
+        seed: of order, flips and crops.
         flip: probability that a photo is mirrored, left to right.
+        crop_scale: the least share of a photo's area that a random crop keeps; 1: no crops.
         rank: this process; each of `world` gets an equal share of every batch.
         world: number of processes.
         memory_format: of lightness and chroma.
@@ -60,6 +62,7 @@ class Batches:
         device: torch.device | str,
         seed: int,
         flip: float = 0.5,
+        crop_scale: float = 1.0,
         rank: int = 0,
         world: int = 1,
         memory_format: torch.memory_format = torch.contiguous_format,
@@ -68,7 +71,8 @@ class Batches:
             raise ValueError(f"{world} processes cannot share batches of {batch_size} from {len(split)} photos equally")
         self.batch_size = min(batch_size, len(split) // world * world)
         self._device = torch.device(device)
-        self._seed, self._flip, self._rank, self._world = seed, flip, rank, world
+        self._seed, self._flip, self._crop_scale = seed, flip, crop_scale
+        self._rank, self._world = rank, world
         self._memory_format = memory_format
 
         self._labels = torch.tensor(split.labels, device=self._device)
@@ -93,10 +97,14 @@ class Batches:
         """Steps an epoch. The photos that do not fill a last batch sit out, others in each epoch."""
         return len(self._codes) // self.batch_size if self.batch_size else 0
 
-    def epoch(self, n: int) -> Iterator[Batch]:
+    def epoch(self, n: int, image_size: int | None = None) -> Iterator[Batch]:
         """The shuffled batches of epoch `n`: of the seed and `n` alone, on any machine and device.
 
         In a batch the flipped photos come first: its order means nothing, and so each part is one piece.
+
+        Args:
+            n: from 0.
+            image_size: side of the photos, pixels; None: as in the cache.
         """
         rng = torch.Generator().manual_seed((self._seed * 1_000_003 + n) % 2**63)
         order = torch.randperm(len(self._codes), generator=rng)
@@ -105,7 +113,13 @@ class Batches:
         steps = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
         steps = steps[:, self._rank :: self._world]
         flipped_first = flipped[steps].int().argsort(dim=1, descending=True, stable=True)
-        return self._batches(steps.gather(1, flipped_first).unbind(), flipped[steps].sum(dim=1).tolist())
+        shuffled = steps.gather(1, flipped_first)
+        batches = self._batches(shuffled.unbind(), flipped[steps].sum(dim=1).tolist())
+        side = image_size or self._codes.shape[-1]
+        if self._crop_scale < 1 or side != self._codes.shape[-1]:
+            boxes = random_boxes(len(self._codes), self._crop_scale, rng)[shuffled]
+            batches = self._cropped(batches, boxes.to(self._device), side)
+        return batches
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Every photo once, in the split's order, not flipped; all of them in every process."""
@@ -126,6 +140,14 @@ class Batches:
                 there = codes.to(self._device, non_blocking=True)
                 all_rows = torch.arange(len(rows), device=self._device)
                 yield Batch(*self._converted(there, all_rows, n), self._labels[rows])
+
+    def _cropped(self, batches: Iterator[Batch], boxes: Tensor, side: int) -> Iterator[Batch]:
+        """The photos of batch i, cropped to ``boxes[i]`` (B, 4)."""
+        for batch, batch_boxes in zip(batches, boxes, strict=True):
+            photos = torch.cat([batch.lightness, batch.chroma], dim=1)
+            planes = crop_and_resize(photos, batch_boxes, side).split([1, 2], dim=1)
+            lightness, chroma = (part.contiguous(memory_format=self._memory_format) for part in planes)
+            yield Batch(lightness, chroma, batch.labels)
 
     def _converted(self, codes: Tensor, rows: Tensor, flipped: int) -> tuple[Tensor, Tensor]:
         """Lightness and chroma of `codes[rows]`, the first `flipped` mirrored."""

@@ -84,6 +84,7 @@ def fit(
         fabric.device,
         row.training.seed,
         flip=row.training.flip,
+        crop_scale=row.training.crop_scale,
         rank=fabric.global_rank,
         world=fabric.world_size,
         memory_format=torch.channels_last,
@@ -155,7 +156,7 @@ def _train_epoch(
     steps = len(batches)
     means = Means()
     shown = time.monotonic()
-    for step, batch in enumerate(batches.epoch(number), start=epoch * steps):
+    for step, batch in enumerate(batches.epoch(number, phase.image_size), start=epoch * steps):
         players.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
         photos = batch.in_space(criterion.space)
         means.add(train_step(players, photos, criterion, fabric, generator_learns=generator_learns(phase, step)))
