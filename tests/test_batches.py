@@ -17,7 +17,7 @@ from tintype.data.cache import CODES, LabSplit, decode, encode
 from tintype.data.cropping import crop_and_resize, random_boxes
 
 N, SIZE = 23, 16
-AUGMENTED: list[dict[str, float]] = [{}, {"crop_scale": 0.5}]
+AUGMENTED: list[dict[str, float]] = [{}, {"crop_scale": 0.5}, {"degrade": 0.5}]
 
 
 def photos() -> np.ndarray:

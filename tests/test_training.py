@@ -103,7 +103,8 @@ def criterion_of(loss, space="lab") -> Criterion:
 
 def random_batch(photos=4) -> Batch:
     torch.manual_seed(7)
-    return Batch(torch.rand(photos, 1, SIZE, SIZE), torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2)
+    lightness = torch.rand(photos, 1, SIZE, SIZE)
+    return Batch(lightness, torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2, lightness)
 
 
 # schedules
@@ -245,7 +246,7 @@ def test_one_batch_can_be_overfitted():
     players, fabric = started(row)
     batch = random_batch()
     noise = F.interpolate(torch.rand(4, 2, 4, 4), size=SIZE, mode="bilinear") - 0.5
-    batch = Batch(batch.lightness, noise, batch.labels)
+    batch = batch._replace(chroma=noise)
     losses = [train_step(players, batch, criterion_of(row.loss), fabric)["l1"].item() / 100 for _ in range(120)]
     assert losses[0] > 0.12
     assert losses[-1] < 0.03
@@ -613,3 +614,15 @@ def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatc
     trained = train(make_row(small, large, crop_scale=0.5), cache, checkpoint)
     assert seen == 4 * [SIZE // 2] + 4 * [SIZE]
     assert len(trained.curves) == 2
+
+
+def test_the_generator_alone_sees_the_degraded_photos():
+    """The discriminator and the losses have the photos as they are."""
+    players, fabric = started(make_row())
+    batch = random_batch()._replace(seen=torch.rand(4, 1, SIZE, SIZE))
+    given = {"generator": [], "critic": []}
+    for name, inputs in given.items():
+        getattr(players, name).register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
+    train_step(players, batch, criterion_of(Loss()), fabric)
+    assert [x is batch.seen for x in given["generator"]] == [True]
+    assert [x is batch.lightness for x in given["critic"]] == [True] * 3  # of true, false, and false for the generator

@@ -187,6 +187,13 @@ class Training(Section):
         description="least share of the photo's area that a random crop keeps, with an aspect ratio between 3/4 and "
         "4/3; 1: no crops",
     )
+    degrade: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability that the network sees a photo as if it were old: blurred, flat or harsh, grainy, with "
+        "borders, from a poor JPEG; what it must predict stays",
+    )
     ema: float = Field(
         0.0,
         ge=0,

@@ -17,7 +17,7 @@ from tintype.files import replacing, unfinished
 
 EXECUTED = (
     *("color/*.py", "losses/*.py", "models/*.py", "training/*.py"),
-    *("data/batches.py", "data/cache.py", "data/cropping.py"),
+    *("data/batches.py", "data/cache.py", "data/cropping.py", "data/degradation.py"),
     *("features/__init__.py", "features/blocks.py", "features/perceptual.py"),
     *("cielab.py", "files.py", "published.py"),
 )

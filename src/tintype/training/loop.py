@@ -85,6 +85,7 @@ def fit(
         row.training.seed,
         flip=row.training.flip,
         crop_scale=row.training.crop_scale,
+        degrade=row.training.degrade,
         rank=fabric.global_rank,
         world=fabric.world_size,
         memory_format=torch.channels_last,
