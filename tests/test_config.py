@@ -128,6 +128,14 @@ def test_lab_planes_are_those_of_lab_alone(tmp_path, pytestconfig):
         load_lab(tmp_path / "params.yaml")
 
 
+def test_classes_are_not_drawn_among_splits(tmp_path, pytestconfig):
+    values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
+    values["filter"]["split"], values["data"]["classes"] = "folders", 2
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"^data\.classes = 2 with filter\.split = 'folders': they are drawn among"):
+        load_lab(tmp_path / "params.yaml")
+
+
 def test_published_figures_are_of_the_labs_rows(tmp_path, pytestconfig):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     values["published"] = {"gan_l2": {"figures": {"psnr": 20.0}}}

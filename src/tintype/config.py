@@ -51,8 +51,15 @@ class Filter(Section):
     )
     min_side: int = Field(16, ge=1, description="pixels")
     max_megapixels: float = Field(100.0, gt=0)
-    validation: float | int = Field(0.1, ge=0, description="a share (< 1) or a number of photos")
-    test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos")
+    split: Literal["random", "folders"] = Field(
+        "random",
+        description="random: drawn with `seed`; folders: photos below train/, validation/ (val/, valid/) and test/ "
+        "keep their split, and the sub-folders there are the classes",
+    )
+    validation: float | int = Field(
+        0.1, ge=0, description="a share (< 1) or a number of photos; with folders: of train/, where there are no others"
+    )
+    test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos; random only")
     seed: int = Field(1, ge=0)
 
     @property
@@ -471,6 +478,11 @@ def read_params(params: Path) -> dict[str, Any]:
 def load_lab(params: Path) -> Lab:
     """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
     lab = validated(Lab, read_params(params))
+    if lab.filter.split == "folders" and lab.data.classes is not None and lab.data.labels is None:
+        raise ConfigError(
+            f"data.classes = {lab.data.classes} with filter.split = 'folders': they are drawn among the top folders, "
+            "which are splits; allowed: null, or a CSV in data.labels that names the classes"
+        )
     for row in lab.rows_resolved().values():
         _check_sizes(row, lab.preprocess.image_size)
         _check_measurable(row, lab)
