@@ -151,7 +151,7 @@ def test_a_step_is_that_of_a_plain_loop():
     optimizer_g, optimizer_d = (
         torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (generator, critic)
     )
-    gray, color, _ = batch = random_batch()
+    gray, color, *_ = batch = random_batch()
     one = torch.ones(())
     for _ in range(3):
         terms = train_step(players, batch, criterion_of(row.loss), fabric)
