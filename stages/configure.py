@@ -21,7 +21,7 @@ def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:
     teacher = json.loads((features / "perceptual.json").read_text()).get("sha256")
     configs.mkdir(parents=True, exist_ok=True)
     for name, row in lab.rows_resolved().items():
-        resolved = row.model_copy(update={"teacher": teacher if row.loss.perceptual_weight else None})
+        resolved = row.model_copy(update={"teacher": teacher if row.needs_perceptual else None})
         (configs / f"{name}.json").write_text(resolved.model_dump_json(indent=2) + "\n")
 
 

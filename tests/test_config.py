@@ -59,6 +59,26 @@ def test_overrides_merge_dicts_and_replace_lists():
             {"generator": {"spectral_norm": True}, "training": {"ema": 0.9}},
             "training.ema = 0.9 with generator.spectral_norm = true",
         ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "frozen_levels": 2}]}},
+            "training.phases.frozen_levels = 2 with generator.name = 'unet': only 'timm_unet'",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "encoder_lr_factor": 0.1}]}},
+            "training.phases.encoder_lr_factor = 0.1 with generator.name = 'unet': only 'timm_unet'",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "loss": {"l1": 3}}]}},
+            "training.phases.loss.l1: unknown key; allowed: adversarial, adversarial_weight",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "loss": {"bins_weight": 1.0}}]}},
+            "loss.bins_weight = 1.0 with generator.head = 'regression'",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "loss": {"class_weight": 1.0}}]}},
+            "training.phases.loss.class_weight = 1.0: the class branch is there in all phases or in none",
+        ),
     ],
 )
 def test_errors_are_one_line_with_key_value_and_what_is_allowed(change, message):

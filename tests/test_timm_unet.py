@@ -84,8 +84,9 @@ def test_depthwise_convolutions_stay_in_float32_under_a_cpus_autocast(generator)
     def remember(module, inputs, output):
         types.setdefault(module.groups > 1, set()).add(output.dtype)
 
+    generator.requires_grad_(True)
     hooks = [m.register_forward_hook(remember) for m in generator.modules() if isinstance(m, nn.Conv2d)]
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16):
         generator.eval()(torch.rand(1, 1, 64, 64))
     for hook in hooks:
         hook.remove()

@@ -284,6 +284,61 @@ def test_the_moving_average_warms_up():
     assert values == pytest.approx([1 / 10, 2 / 110, 2 / 440, 2 / 1760], rel=1e-5)
 
 
+def test_a_phase_changes_the_rows_loss(cache, checkpoint):
+    """Three phases: L1; L1 and colorfulness; adversarial. Each has the terms of its own loss, and no other."""
+    phases = (
+        Phase(train="generator", epochs=1),
+        Phase(train="generator", epochs=1, loss={"colorfulness_weight": 2.0, "l1_weight": 50.0}),
+        Phase(train="adversarial", epochs=1, loss={"adversarial_weight": 0.5}),
+    )
+    row = make_row(*phases, loss=Loss(adversarial_weight=0.0))
+    assert [loss.l1_weight for loss in row.losses] == [100, 50, 100]
+    trained = train(row, cache, checkpoint)
+    terms = [{name for name in record if name in ("l1", "colorfulness", "adversarial")} for record in trained.curves]
+    assert terms == [{"l1"}, {"l1", "colorfulness"}, {"l1", "adversarial"}]
+
+
+def test_the_colorfulness_term_makes_colors_stronger(cache, tmp_path):
+    """Source of the term: DDColor, equation 6; its value by hand for flat colors has no deviation, only the mean."""
+    plain, vivid = (
+        train(
+            make_row(Phase(train="generator", epochs=4, lr=1e-3), loss=Loss(l1_weight=1.0, colorfulness_weight=weight)),
+            cache,
+            tmp_path / str(weight),
+        ).curves[-1]["val_colorfulness"]
+        for weight in (0.0, 20.0)
+    )
+    assert vivid > 1.2 * plain
+
+
+TIMM_ROW = make_row(
+    Phase(train="generator", epochs=1, frozen_levels=5),
+    Phase(train="generator", epochs=1, frozen_levels=2, encoder_lr_factor=0.1, image_size=16),
+    generator={"name": "timm_unet", "encoder": "mobilenetv3_small_050"},
+    ema=0.9,
+)
+
+
+def test_an_encoders_levels_learn_phase_by_phase(cache, checkpoint):
+    after = []
+
+    def remember(record, speed, panel):
+        state = torch.load(checkpoint, weights_only=True)["players"]["generator"]
+        after.append({name: value for name, value in state.items() if "running" not in name and "num_" not in name})
+
+    trained = train(TIMM_ROW, cache, checkpoint, on_epoch=remember, checkpoint_every_s=0)
+    assert trained.image_size == 16
+    moved = {name for name in after[0] if not torch.equal(after[0][name], after[1][name])}
+    encoder = {name.removeprefix("encoder.network.") for name in moved if name.startswith("encoder.")}
+    assert any(name.startswith("decoder.") for name in moved)
+    assert encoder
+    assert not any(name.startswith(("conv_stem", "blocks.0.")) for name in encoder)
+    torch.manual_seed(TIMM_ROW.training.seed)
+    fresh = build_generator(TIMM_ROW.generator, 0, SIZE).state_dict()
+    of_encoder = [name for name in after[0] if name.startswith("encoder.")]
+    assert all(torch.equal(fresh[name], after[0][name]) for name in of_encoder)  # all frozen at first
+
+
 # a row's training
 
 
@@ -493,6 +548,10 @@ RESUMED = {
             "in RGB": {"generator": {"space": "rgb"}, "loss": Loss(space="rgb")},
             "double convolutions": {"generator": {"name": "double_conv_unet"}, "discriminator": {"name": "dense"}},
             "bfloat16": {"precision": "bf16-mixed"},
+            "frozen levels": {
+                "generator": {"name": "timm_unet", "encoder": "mobilenetv3_small_050"},
+                "discriminator": {"norm": "batch"},
+            },
             "crops and degraded photos": {"crop_scale": 0.5, "degrade": 0.5, "ema": 0.99},
         }.items()
     },

@@ -203,6 +203,9 @@ class Phase(Section):
         description="timm_unet: so many levels of the encoder do not learn, from the photo's side; 5: all",
     )
     encoder_lr_factor: float = Field(1.0, gt=0, description="timm_unet: the encoder's learning rate is lr times this")
+    loss: dict[str, Any] = Field(
+        default_factory=dict, description="what the phase changes of the row's loss, such as {colorfulness_weight: 0.5}"
+    )
     critic_steps: int = Field(1, ge=1, description="critic updates per generator update, each on a fresh batch")
 
     @model_validator(mode="before")
@@ -317,8 +320,37 @@ class Row(Section):
 
     teacher: str | None = Field(None, description="SHA-256 of the perceptual network's weights, where one is used")
 
+    def loss_in(self, phase: Phase) -> Loss:
+        """The loss of a phase: the row's, with what the phase changes. Raises `ConfigError`."""
+        return validated(Loss, {**self.loss.model_dump(), **phase.loss}, where="training.phases.loss")
+
+    @property
+    def losses(self) -> list[Loss]:
+        """Those of all phases."""
+        return [self.loss_in(phase) for phase in self.training.phases]
+
+    @property
+    def needs_perceptual(self) -> bool:
+        """Whether a phase learns from a network's features."""
+        return any(loss.perceptual_weight for loss in self.losses)
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Row:
+        for phase in self.training.phases:
+            _refuse(
+                "class_weight" in phase.loss,
+                f"training.phases.loss.class_weight = {phase.loss.get('class_weight')!r}: the class branch is there in "
+                "all phases or in none; allowed: loss.class_weight",
+            )
+            alone = self.training.model_copy(update={"phases": (phase.model_copy(update={"loss": {}}),)})
+            try:
+                loss = self.loss_in(phase)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+            self.model_copy(update={"loss": loss, "training": alone})._suits_its_loss()
+        return self
+
+    def _suits_its_loss(self) -> None:
         generator, discriminator, loss = self.generator, self.discriminator, self.loss
         classification = generator.head == "classification"
         _refuse(
@@ -387,7 +419,6 @@ class Row(Section):
             f"training.ema = {self.training.ema} with generator.spectral_norm = true: the mean of normalized weights "
             "is not normalized; allowed: 0",
         )
-        return self
 
 
 def _refuse(senseless: bool, reason: str) -> None:
@@ -527,9 +558,10 @@ def _check_sizes(row: Row, image_size: int) -> None:
 
 def _check_measurable(row: Row, lab: Lab) -> None:
     """Refuse a row that the lab's other sections cannot serve. Raises `ConfigError`."""
-    if row.loss.perceptual_weight and lab.features.perceptual == "none":
+    if row.needs_perceptual and lab.features.perceptual == "none":
+        weight = max(loss.perceptual_weight for loss in row.losses)
         raise ConfigError(
-            f"rows.{row.name}: loss.perceptual_weight = {row.loss.perceptual_weight} with features.perceptual = "
+            f"rows.{row.name}: loss.perceptual_weight = {weight} with features.perceptual = "
             "'none': the loss needs a network; allowed: 0, or features.perceptual: in_domain or imagenet"
         )
     if row.generator.space != "lab" and "lab_planes" in lab.evaluate.spaces:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tintype.color.lab import AB_MAX, lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
+from tintype.color.lab import AB_MAX, gray_rgb, lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R', G', B' (ITU-R BT.601-7, 2.5.1)."""
@@ -132,7 +132,7 @@ class _Lab(ColorSpace):
         return net_to_lab(lightness, chroma)
 
     def gray(self, lightness: Tensor) -> Tensor:
-        return self.to_rgb(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
+        return gray_rgb(50 * (lightness + 1)).expand(-1, 3, -1, -1)
 
     def from_net_lab(self, lightness: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
         return lightness, chroma

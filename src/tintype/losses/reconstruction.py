@@ -71,7 +71,9 @@ def generator_terms(
     if loss.bins_weight:
         assert prediction.bin_logits is not None
         true_ab = criterion.space.to_lab(batch.lightness, batch.chroma)[:, 1:]
-        terms["bins"] = loss.bins_weight * bin_entropy(prediction.bin_logits, true_ab, criterion.bin_weights)
+        terms["bins"] = loss.bins_weight * bin_entropy(
+            prediction.bin_logits, true_ab, criterion.bin_weights if loss.rebalancing else None
+        )
     return terms
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -125,7 +126,8 @@ def fit(
         if epoch == 0:
             players.start(phase)
         record: Record = {"epoch": number, "phase": phase.train, "lr": learning_rate(phase, epoch / phase.epochs)}
-        record |= _train_epoch(phase, epoch, players, criterion, batches, number, fabric, bar)
+        of_phase = replace(criterion, loss=row.loss_in(phase))
+        record |= _train_epoch(phase, epoch, players, of_phase, batches, number, fabric, bar)
         trained = time.perf_counter()
         record |= validation.figures(players.best())
         _refuse_non_finite(record, players.generator)
@@ -155,7 +157,7 @@ def _train_epoch(
         phase: of the row.
         epoch: of the phase, from 0.
         players: with optimizers for the phase.
-        criterion: the row's losses.
+        criterion: the phase's losses.
         batches: of all epochs.
         number: of the epoch, from 1 over all phases: which of the shuffled orders.
         fabric: of this process.
