@@ -26,12 +26,13 @@ from tintype.data.cache import LabCache, build_cache, decode
 from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, step
+from tintype.training.average import Averaged
 from tintype.training.checkpoints import EXECUTED
 from tintype.training.curves import write_curves
 from tintype.training.probe import seconds_a_photo
 from tintype.training.schedule import generator_learns, learning_rate
 from tintype.training.setup import make_fabric, make_players
-from tintype.training.step import move_average, train_step
+from tintype.training.step import train_step
 
 SIZE = 32
 GAN = Phase(train="adversarial", epochs=2, lr=1e-3)
@@ -254,19 +255,32 @@ def test_one_batch_can_be_overfitted():
 def test_the_moving_average_is_torchs():
     torch.manual_seed(1)
     network = build_generator(Generator(filters=4, depth=3), 0, 16)
-    ours = copy.deepcopy(network)
+    averaged = Averaged(network, 0.9)
+    averaged.updates = 1000  # past the warm-up
     theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
     theirs.update_parameters(network)  # the first update is a copy
     for _ in range(3):
         with torch.no_grad():
             for tensor in (*network.parameters(), *network.buffers()):
                 tensor.add_(1)
-        move_average(ours, network, 0.9)
+        averaged.move_to(network)
         theirs.update_parameters(network)
-    ours, theirs = ours.state_dict(), theirs.module.state_dict()
+    ours, theirs = averaged.network.state_dict(), theirs.module.state_dict()
     for name in ours:
         if ours[name].is_floating_point():
             torch.testing.assert_close(ours[name], theirs[name])
+
+
+def test_the_moving_average_warms_up():
+    """By hand: decays of 1/10, 2/11, 3/12, then the limit of 0.25."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    averaged, values = Averaged(network, 0.25), []
+    torch.nn.init.ones_(network.weight)
+    for _ in range(4):
+        averaged.move_to(network)
+        values.append(1 - averaged.network.weight.item())
+    assert values == pytest.approx([1 / 10, 2 / 110, 2 / 440, 2 / 1760], rel=1e-5)
 
 
 # a row's training

@@ -91,32 +91,53 @@ class Features(Section):
 class Generator(Section):
     """The network from lightness to chroma."""
 
-    name: Literal["unet", "double_conv_unet", "autoencoder", "resnet18_unet"] = Field(
-        "unet", description="unet: pix2pix's; autoencoder: double_conv_unet without skips"
+    name: Literal["unet", "double_conv_unet", "autoencoder", "resnet18_unet", "timm_unet"] = Field(
+        "unet",
+        description="unet: pix2pix's; autoencoder: double_conv_unet without skips; timm_unet: a light decoder on an "
+        "encoder of timm",
+    )
+    encoder: str = Field(
+        "tf_efficientnet_lite0",
+        description="timm_unet: timm's name of a network with features at 1/4, 1/8, 1/16 and 1/32 of the photo's size",
+    )
+    encoder_norm: Literal["batch", "frozen"] = Field(
+        "batch", description="timm_unet: frozen keeps the running means that the encoder's batch norm starts with"
     )
     space: Literal["lab", "rgb", "hsv", "ycbcr"] = Field(
         "lab", description="what it sees and predicts: L -> ab, luma -> RGB, value -> HS, luma -> CbCr"
     )
     head: Literal["regression", "classification"] = Field(
-        "regression", description="classification (unet in lab): a distribution over bins of ab (arXiv:1603.08511)"
+        "regression",
+        description="classification (unet in lab; timm_unet): a distribution over bins of ab (arXiv:1603.08511)",
+    )
+    temperature: float = Field(
+        0.38,
+        gt=0,
+        le=1,
+        description="classification: 1 takes the distribution's mean, dull; towards 0 its mode, vivid and blotchy",
     )
     filters: int = Field(
         64,
         ge=2,
         le=512,
-        description="of the first encoder block; later ones have up to 8 times as many; resnet18_unet has its own",
+        description="of the first encoder block; later ones have up to 8 times as many; resnet18_unet has its own; "
+        "timm_unet: of the last decoder block, the two before it have 2 and 4 times as many",
     )
-    depth: int = Field(8, ge=1, le=10, description="how often the encoder halves the size; resnet18_unet: 5 times")
+    depth: int = Field(
+        8, ge=1, le=10, description="how often the encoder halves the size; resnet18_unet and timm_unet: 5 times"
+    )
     dropout: float = Field(
         0.5,
         ge=0,
         lt=1,
         description="unet: of the decoder's first three blocks and the class head; double_conv_unet and autoencoder: "
-        "of the encoder's first two; resnet18_unet has none",
+        "of the encoder's first two; resnet18_unet and timm_unet have none",
     )
     attention: bool = Field(False, description="unet: a self-attention layer at an eighth of the size, in the decoder")
     spectral_norm: bool = Field(False, description="on every convolution and dense layer")
-    weights: Literal["none", "imagenet"] = Field("none", description="resnet18_unet: what its encoder starts from")
+    weights: Literal["none", "imagenet"] = Field(
+        "none", description="resnet18_unet, timm_unet: what the encoder starts from"
+    )
 
 
 class Discriminator(Section):
@@ -143,7 +164,11 @@ class Loss(Section):
     class_weight: float = Field(
         0.0, ge=0, description="over 0: the generator gets a class branch, the photos need classes"
     )
-    bins_weight: float = Field(0.0, ge=0, description="cross-entropy of generator.head: classification, rebalanced")
+    bins_weight: float = Field(0.0, ge=0, description="cross-entropy of generator.head: classification")
+    rebalancing: bool = Field(True, description="bins: rare colors weigh more (arXiv:1603.08511, section 2.2)")
+    colorfulness_weight: float = Field(
+        0.0, ge=0, description="1 - colorfulness / 100 of the prediction (DDColor, arXiv:2212.11613, equation 6)"
+    )
     real_label: float = Field(0.9, gt=0.5, le=1, description="bce, lsgan: one-sided label smoothing")
     gradient_penalty_weight: float = Field(10.0, ge=0, description="wgan_gp only")
     clip: float = Field(0.01, gt=0, description="wgan only: the critic's weights are kept in [-clip, clip]")
@@ -159,6 +184,13 @@ class Phase(Section):
     lr_final: float = Field(2e-6, ge=0, description="cosine only: the rate at the phase's end")
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = Field(0.0, ge=0, description="L2 on the convolutions' weights, in Adam's gradient")
+    frozen_levels: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="timm_unet: so many levels of the encoder do not learn, from the photo's side; 5: all",
+    )
+    encoder_lr_factor: float = Field(1.0, gt=0, description="timm_unet: the encoder's learning rate is lr times this")
     critic_steps: int = Field(1, ge=1, description="critic updates per generator update, each on a fresh batch")
 
     @model_validator(mode="before")
@@ -179,7 +211,7 @@ class Training(Section):
         0.0,
         ge=0,
         lt=1,
-        description="decay of the averaged generator that is kept: over 1/(1-decay) updates; 0: none",
+        description="decay of the averaged generator that is kept: over 1/(1-decay) updates, fewer at first; 0: none",
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on CUDA, else fp32"
@@ -292,9 +324,9 @@ class Row(Section):
             f"generator.depth = {generator.depth} with generator.name = 'unet': allowed: from 3",
         )
         _refuse(
-            generator.weights != "none" and generator.name != "resnet18_unet",
+            generator.weights != "none" and generator.name not in ("resnet18_unet", "timm_unet"),
             f"generator.weights = {generator.weights!r} with generator.name = {generator.name!r}: published weights "
-            "are those of 'resnet18_unet'; allowed: 'none'",
+            "are those of 'resnet18_unet' and 'timm_unet'; allowed: 'none'",
         )
         _refuse(
             generator.weights != "none" and generator.spectral_norm,
@@ -302,9 +334,9 @@ class Row(Section):
             "not the published ones; allowed: false",
         )
         _refuse(
-            classification and (generator.name, generator.space) != ("unet", "lab"),
+            classification and generator.name != "timm_unet" and (generator.name, generator.space) != ("unet", "lab"),
             f"generator.head = 'classification' with generator.name = {generator.name!r}, space = "
-            f"{generator.space!r}: allowed: 'unet' in 'lab'",
+            f"{generator.space!r}: allowed: 'unet' in 'lab', 'timm_unet' in any",
         )
         _refuse(
             classification != (loss.bins_weight > 0),
@@ -316,6 +348,14 @@ class Row(Section):
             "loss.adversarial_weight = 0.0 with a phase that trains the critic: nothing would listen to it; allowed: a "
             "weight over 0, or no such phase",
         )
+        for phase in self.training.phases:
+            for key, default in (("frozen_levels", 0), ("encoder_lr_factor", 1.0)):
+                value = getattr(phase, key)
+                _refuse(
+                    value != default and generator.name != "timm_unet",
+                    f"training.phases.{key} = {value} with generator.name = {generator.name!r}: only 'timm_unet' has "
+                    f"an encoder of its own; allowed: {default}",
+                )
         _refuse(
             generator.spectral_norm and self.training.ema > 0,
             f"training.ema = {self.training.ema} with generator.spectral_norm = true: the mean of normalized weights "
@@ -430,7 +470,7 @@ def load_row(path: Path) -> Row:
 def _check_sizes(row: Row, image_size: int) -> None:
     """Refuse networks that the photos are too small for, before any work. Raises `ConfigError`."""
     depth, layers = row.generator.depth, row.discriminator.layers
-    if row.generator.name != "resnet18_unet" and 2**depth >= 2 * image_size:
+    if row.generator.name not in ("resnet18_unet", "timm_unet") and 2**depth >= 2 * image_size:
         raise ConfigError(
             f"rows.{row.name}: generator.depth = {depth} with preprocess.image_size = {image_size}: each encoder block "
             f"halves the size; allowed: a depth up to {image_size.bit_length() - (image_size & (image_size - 1) == 0)}"

@@ -56,6 +56,7 @@ REQUIRED = (
     "mlflow",
     "torch",
     "torchvision",
+    "timm",
     "safetensors",
     "pydantic",
     "numpy",

@@ -27,6 +27,7 @@ from tintype.models import load_generator
 from tintype.models.class_branch import ClassBranch
 from tintype.models.double_conv import DoubleConvNet
 from tintype.models.resnet import ResNet18UNet
+from tintype.models.timm_unet import TimmUNet
 from tintype.models.unet import UNet
 
 OPSET = 18
@@ -141,7 +142,7 @@ def _noise(batch: int, height: int, width: int) -> np.ndarray:
 
 def _stride(generator: nn.Module) -> int:
     """The multiples of it are the sizes that the generator works with; it pads others to them."""
-    if isinstance(generator, ResNet18UNet):
+    if isinstance(generator, ResNet18UNet | TimmUNet):
         return 32
     return next(module.stride for module in generator.modules() if isinstance(module, UNet | DoubleConvNet))
 

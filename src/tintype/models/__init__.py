@@ -20,6 +20,7 @@ from tintype.models.prediction import Prediction
 from tintype.models.resnet import ResNet18UNet, start_from_imagenet
 from tintype.models.spectral import spectrally_normalized
 from tintype.models.storage import GeneratorCard, load_generator, save_generator, weights_hash
+from tintype.models.timm_unet import TimmUNet, encoder_from_imagenet
 from tintype.models.unet import UNet
 from tintype.models.unet_discriminator import UNetDiscriminator
 
@@ -32,7 +33,7 @@ __all__ = [
     "build_generator",
     "load_generator",
     "save_generator",
-    "start_from_imagenet",
+    "start_from",
     "weights_hash",
 ]
 
@@ -41,8 +42,15 @@ GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {
     "double_conv_unet": lambda config, classes, image_size: DoubleConvGenerator(config, skips=True),
     "autoencoder": lambda config, classes, image_size: DoubleConvGenerator(config, skips=False),
     "resnet18_unet": lambda config, classes, image_size: ResNet18UNet(config),
+    "timm_unet": lambda config, classes, image_size: TimmUNet(config),
 }
 """Called with the config, the number of classes and the side of the training photos; only `UNet` has classes."""
+
+PRETRAINED: dict[tuple[str, str], Callable[[nn.Module], None]] = {
+    ("resnet18_unet", "imagenet"): start_from_imagenet,
+    ("timm_unet", "imagenet"): encoder_from_imagenet,
+}
+"""By ``generator.name`` and ``generator.weights``: gives a fresh generator the weights that it starts from."""
 
 DISCRIMINATORS: dict[str, Callable[[Discriminator, int, int], nn.Module]] = {
     "patch": lambda config, planes, image_size: PatchGAN(config, planes),
@@ -62,6 +70,16 @@ def build_generator(config: Generator, classes: int, image_size: int) -> nn.Modu
     """
     generator = GENERATORS[config.name](config, classes, image_size)
     return spectrally_normalized(generator) if config.spectral_norm else generator
+
+
+def start_from(generator: nn.Module, config: Generator) -> None:
+    """Give a fresh generator the weights of ``config.weights``.
+
+    Raises:
+        ConfigError: they cannot be had, or are of another network.
+    """
+    if config.weights != "none":
+        PRETRAINED[config.name, config.weights](generator)
 
 
 def build_discriminator(config: Discriminator, space: str, image_size: int) -> nn.Module:

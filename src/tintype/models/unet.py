@@ -49,7 +49,7 @@ class UNet(nn.Module):
         )
         self.attention = SelfAttention(2 * widths[2]) if config.attention else None
         self.to_bins = nn.Conv2d(2 * widths[1], BINS, 1) if classification else None
-        self.to_chroma = DecodeBins() if classification else _to_chroma(2 * f, SPACES[config.space])
+        self.to_chroma = DecodeBins(config.temperature) if classification else _to_chroma(2 * f, SPACES[config.space])
         self.apply(init_pix2pix)
 
     def forward(self, lightness: Tensor) -> Prediction:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from tintype.config import ConfigError, Phase, Row
 from tintype.data.cache import LabSplit
 from tintype.losses import Criterion
 from tintype.losses.rebalancing import prior_of, rebalancing
-from tintype.models import build_discriminator, build_generator, start_from_imagenet
+from tintype.models import build_discriminator, build_generator, start_from
+from tintype.training.average import Averaged
 from tintype.training.step import Players
 
 if TYPE_CHECKING:
@@ -65,18 +65,18 @@ def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Pla
     """
     torch.manual_seed(row.training.seed)
     generator = build_generator(row.generator, classes if row.loss.class_weight else 0, image_size)
-    if row.generator.weights == "imagenet" and fabric.is_global_zero:  # the others get them by broadcast
-        start_from_imagenet(generator)
+    if fabric.is_global_zero:  # the others get the weights by broadcast
+        start_from(generator, row.generator)
     contested = any(phase.train != "generator" for phase in phases_of(row))
     critic = build_discriminator(row.discriminator, row.generator.space, image_size) if contested else None
     for network in filter(None, (generator, critic)):
         network.load_state_dict(fabric.broadcast(network.state_dict()))
         # measured on a CPU at 64x64 (benchmarks/training_step.py), and what tensor cores want
         network.to(fabric.device).to(memory_format=torch.channels_last)
-    averaged = copy.deepcopy(generator).requires_grad_(False) if row.training.ema else None
+    averaged = Averaged(generator, row.training.ema) if row.training.ema else None
     if row.training.compile:
         generator.compile()  # not the critic: torch.compile cannot differentiate twice
-    return Players(generator, critic, averaged, row.training.ema)
+    return Players(generator, critic, averaged)
 
 
 def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fabric) -> Criterion:
@@ -95,7 +95,8 @@ def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fa
 
         assert features is not None, "a perceptual loss needs the folder of feature networks"
         teacher = load_perceptual(features, fabric.device)
-    weights = rebalancing(prior_of(photos)).to(fabric.device) if loss.bins_weight else None
+    rebalanced = loss.bins_weight and loss.rebalancing
+    weights = rebalancing(prior_of(photos)).to(fabric.device) if rebalanced else None
     return Criterion(loss, space, teacher, weights)
 
 
