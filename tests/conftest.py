@@ -144,15 +144,14 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tintype.models import build_generator, save_generator
 
     project = tmp_path_factory.mktemp("everyday")
-    config = Generator(filters=8, depth=4, dropout=0)
+    config = Generator(name="timm_unet", filters=8)
     torch.manual_seed(5)
-    generator = build_generator(config, 0, 32).train()
+    generator = build_generator(config, 0, 64).train()
     with torch.no_grad():
-        for _ in range(3):  # statistics that are not those of a fresh network
-            generator(torch.rand(4, 1, 32, 32) * 2 - 1)
-        for weight in generator.to_chroma.parameters():
-            weight.mul_(30)
-    save_generator(project / "models/best", generator, config=config, classes=[], image_size=32)
+        for _ in range(5):  # statistics that are not those of a fresh network
+            generator(torch.rand(4, 1, 64, 64) * 2 - 1)
+        generator.to_chroma[0].weight.mul_(0.2)  # colors as photos have them
+    save_generator(project / "models/best", generator, config=config, classes=[], image_size=64)
     (project / "metrics").mkdir()
     (project / "metrics/best.json").write_text(json.dumps({"psnr_pooled": 22.471, "ciede2000": 9.876}))
     (project / "metrics/gray.json").write_text(json.dumps({"psnr_pooled": 20.912, "ciede2000": 10.844}))

@@ -137,8 +137,8 @@ def test_its_weights_read_back_are_the_originals_rounded_to_half_precision(every
 
 def test_a_generator_that_starts_from_it_answers_as_onnx_runtime_does(everyday, stand_in):
     config = load_generator(stand_in / "models/best")[1].generator
-    generator = build_generator(config, 0, 32)
-    start_from_released(generator, config)
+    generator = build_generator(config, 0, 64)
+    start_from_released(generator)
     network = LabGenerator(generator.eval(), config.space)
     with torch.inference_mode():
         ours = network(torch.from_numpy(noise(2, 69, 100))).numpy()
@@ -152,17 +152,16 @@ def test_a_generator_that_starts_from_it_answers_as_onnx_runtime_does(everyday, 
     ("config", "difference"),
     [
         ({"space": "ycbcr"}, "generator.space: 'lab' there, 'ycbcr' here"),
-        ({"name": "autoencoder"}, "generator.name: 'unet' there, 'autoencoder' here"),
-        ({"filters": 4}, "encoder.0.0.weight: 8x1x4x4 there, 4x1x4x4 here"),
-        ({"depth": 3}, "decoder.0.0.weight: 64x32x4x4 there, 32x16x4x4 here"),
+        ({"filters": 4}, "decoder.0.fuse.0.weight: 32x432x3x3 there, 16x432x3x3 here"),
+        ({"head": "classification"}, "to_bins.weight: missing there, 309x8x1x1 here"),
+        ({"encoder": "mobilenetv3_small_050"}, "decoder.0.fuse.0.weight: 32x432x3x3 there, 32x312x3x3 here"),
     ],
 )
 def test_weights_of_another_architecture_are_refused_by_the_first_difference(everyday, config, difference):
-    config = Generator(**{"filters": 8, "depth": 4, "dropout": 0, **config})
-    generator = build_generator(config, 0, 32)
+    generator = build_generator(Generator(**{"name": "timm_unet", "filters": 8, **config}), 0, 64)
     before = {key: value.clone() for key, value in generator.state_dict().items()}
     with pytest.raises(ConfigError, match=f"^generator.weights = 'everyday': tintype-everyday is of .* {difference}$"):
-        start_from_released(generator, config)
+        start_from_released(generator)
     for key, value in generator.state_dict().items():
         torch.testing.assert_close(value, before[key])
 

@@ -84,7 +84,7 @@ def as_onnx(
         precision: of the weights as they are stored; fp16 halves the file. The network computes in float32 either way.
         card: of a model that is released.
     Raises:
-        ConfigError: there is no saved generator, or no ``onnx`` package.
+        ConfigError: there is no saved generator, no ``onnx`` package, or fp16 is not precise enough for this one.
     """
     try:
         import onnx
@@ -131,6 +131,11 @@ def as_onnx(
     pairs = zip(photos, answers, strict=True)
     difference = max(float(np.abs(exported(photo) - answer).max()) for photo, answer in pairs)
     if not difference <= PARITY[precision]:
+        if precision == "fp16":
+            raise ConfigError(
+                f"precision fp16: changes the answers of {folder} by up to {difference:.2g} Lab units; allowed: "
+                f"{PARITY[precision]:g}, or fp32"
+            )
         raise RuntimeError(f"{folder}: the exported network differs from torch's by {difference:.2g} Lab units")
     return Exported(content, difference)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tintype.color import SPACES
 from tintype.colorize.backends.onnx import METADATA, Metadata
 from tintype.config import ConfigError, Generator, validated
 from tintype.inference.released import RELEASED, path_of_released
+from tintype.models.timm_unet import TimmUNet
 
 KEY = "generator.weights = 'everyday'"
 """Who asks."""
-ARCHITECTURE = ("name", "space", "head")
-"""Of the generator's config; what else differs is seen in the weights."""
 
 
 def released_state_dict() -> dict[str, Tensor]:
@@ -26,20 +26,18 @@ def released_state_dict() -> dict[str, Tensor]:
     return _read()[0]
 
 
-def start_from_released(generator: nn.Module, config: Generator) -> None:
-    """Give a generator the released model's weights.
+def start_from_released(generator: nn.Module) -> None:
+    """Give a `TimmUNet` the released model's weights.
 
-    Args:
-        generator: as `tintype.models.build_generator` made it of `config`.
-        config: its section of the params.
     Raises:
         ConfigError: the generator is of another architecture; the line names the first key that differs. Or else as
             `released_state_dict`.
     """
+    assert isinstance(generator, TimmUNet)
     weights, released = _read()
-    for key in ARCHITECTURE:
-        if (ours := getattr(config, key)) != (theirs := getattr(released, key)):
-            raise _other_architecture(f"generator.{key}", repr(theirs), repr(ours))
+    space = next(name for name, space in SPACES.items() if space is generator.space)
+    if space != released.space:  # all other differences are seen in the weights
+        raise _other_architecture("generator.space", repr(released.space), repr(space))
     shapes = {key: _shape(value) for key, value in weights.items()}
     expected = {key: _shape(value) for key, value in generator.state_dict().items() if not is_counter(key)}
     for key in {**expected, **shapes}:
