@@ -94,6 +94,21 @@ def test_default_lab_is_valid_and_rows_inherit(tmp_path, pytestconfig):
             {"r": {"discriminator": {"name": "unet", "layers": 7}}},
             "rows.r: discriminator.layers = 7 with preprocess.image_size = 64",
         ),
+        (
+            {"r": {"training": {"phases": [{"train": "generator", "epochs": 1, "image_size": 128}]}}},
+            "rows.r: training.phases.0.image_size = 128 with preprocess.image_size = 64: photos are not enlarged; "
+            "allowed: 16 to 64",
+        ),
+        (
+            {"r": {"training": {"phases": [{"train": "generator", "epochs": 1, "image_size": 8}]}}},
+            "rows.r.training.phases.0.image_size = 8: input should be greater than or equal to 16",
+        ),
+        (
+            {"r": {"training": {"phases": [{"train": "generator", "epochs": 1, "image_size": 16}]}}},
+            "rows.r: generator.depth = 6 with training.phases.0.image_size = 16: each encoder block halves the size; "
+            "allowed: a depth up to 4",
+        ),
+        ({"r": {"training": {"crop_scale": 0.0}}}, "rows.r.training.crop_scale = 0.0: input should be greater than 0"),
         ({"r": {"loss": {"perceptual_weight": 1.0}}}, "rows.r: loss.perceptual_weight = 1.0 with features.perceptual"),
     ],
 )
@@ -110,6 +125,14 @@ def test_lab_planes_are_those_of_lab_alone(tmp_path, pytestconfig):
     values["evaluate"]["spaces"] = ["rgb", "lab_planes"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": {"r": {"generator": {"space": "hsv"}}}}))
     with pytest.raises(ConfigError, match=r"rows\.r: generator\.space = 'hsv' with 'lab_planes' in evaluate\.spaces"):
+        load_lab(tmp_path / "params.yaml")
+
+
+def test_classes_are_not_drawn_among_splits(tmp_path, pytestconfig):
+    values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
+    values["filter"]["split"], values["data"]["classes"] = "folders", 2
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"^data\.classes = 2 with filter\.split = 'folders': they are drawn among"):
         load_lab(tmp_path / "params.yaml")
 
 

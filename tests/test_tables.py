@@ -183,7 +183,7 @@ class Chain:
 
         curves = pd.read_csv(root / f"curves/{row}.csv").set_index("phase")
         assert list(curves.index) == [phase.train for phase in config.training.phases]
-        about = {"epoch", "lr", "val_l1", "val_ciede2000"}
+        about = {"epoch", "lr", "val_l1", "val_ciede2000", "val_colorfulness"}
         for phase, record in curves.iterrows():
             assert set(record.dropna().index) - about == terms_of(config.loss, phase)
 

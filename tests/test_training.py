@@ -25,7 +25,7 @@ from tintype.data.batches import Batch
 from tintype.data.cache import LabCache, build_cache, decode
 from tintype.losses import Criterion
 from tintype.models import build_generator
-from tintype.training import fit, step
+from tintype.training import fit, loop, step
 from tintype.training.average import Averaged
 from tintype.training.checkpoints import EXECUTED
 from tintype.training.curves import write_curves
@@ -104,7 +104,8 @@ def criterion_of(loss, space="lab") -> Criterion:
 
 def random_batch(photos=4) -> Batch:
     torch.manual_seed(7)
-    return Batch(torch.rand(photos, 1, SIZE, SIZE), torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2)
+    lightness = torch.rand(photos, 1, SIZE, SIZE)
+    return Batch(lightness, torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2, lightness)
 
 
 # schedules
@@ -151,7 +152,7 @@ def test_a_step_is_that_of_a_plain_loop():
     optimizer_g, optimizer_d = (
         torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (generator, critic)
     )
-    gray, color, _ = batch = random_batch()
+    gray, color, *_ = batch = random_batch()
     one = torch.ones(())
     for _ in range(3):
         terms = train_step(players, batch, criterion_of(row.loss), fabric)
@@ -246,7 +247,7 @@ def test_one_batch_can_be_overfitted():
     players, fabric = started(row)
     batch = random_batch()
     noise = F.interpolate(torch.rand(4, 2, 4, 4), size=SIZE, mode="bilinear") - 0.5
-    batch = Batch(batch.lightness, noise, batch.labels)
+    batch = batch._replace(chroma=noise)
     losses = [train_step(players, batch, criterion_of(row.loss), fabric)["l1"].item() / 100 for _ in range(120)]
     assert losses[0] > 0.12
     assert losses[-1] < 0.03
@@ -288,12 +289,12 @@ def test_the_moving_average_warms_up():
 
 def test_records(cache, checkpoint):
     seen = []
-    trained = train(WGAN_ROW, cache, checkpoint, on_epoch=lambda record, speed: seen.append((record, speed)))
+    trained = train(WGAN_ROW, cache, checkpoint, on_epoch=lambda record, speed, panel: seen.append((record, speed)))
     assert [record for record, _ in seen] == trained.curves
     assert all(speed["seconds"] > 0 and speed["photos_per_s"] > 0 for _, speed in seen)
     assert trained.is_rank_zero
     assert not trained.generator.training
-    validation = {"val_l1", "val_ciede2000"}
+    validation = {"val_l1", "val_ciede2000", "val_colorfulness"}
     critic, generator = {"critic_real", "critic_fake", "gradient_penalty"}, {"adversarial", "l2", "class"}
     for i, (phase, terms) in enumerate(
         [("generator", {"l2", "class"}), ("critic", critic), *[("adversarial", critic | generator)] * 6]
@@ -492,6 +493,7 @@ RESUMED = {
             "in RGB": {"generator": {"space": "rgb"}, "loss": Loss(space="rgb")},
             "double convolutions": {"generator": {"name": "double_conv_unet"}, "discriminator": {"name": "dense"}},
             "bfloat16": {"precision": "bf16-mixed"},
+            "crops and degraded photos": {"crop_scale": 0.5, "degrade": 0.5, "ema": 0.99},
         }.items()
     },
 }
@@ -504,7 +506,7 @@ def test_resumed_it_ends_with_the_same_weights(cache, tmp_path, kind):
 
     row, epochs = RESUMED[kind]
 
-    def stop(record, speed):
+    def stop(record, speed, panel):
         if record["epoch"] == epochs:  # its checkpoint is written by then
             raise StopError
 
@@ -512,7 +514,7 @@ def test_resumed_it_ends_with_the_same_weights(cache, tmp_path, kind):
     with pytest.raises(StopError):
         train(row, cache, tmp_path / "broken", on_epoch=stop, checkpoint_every_s=0)
     seen = []
-    resumed = train(row, cache, tmp_path / "broken", on_epoch=lambda record, speed: seen.append(record["epoch"]))
+    resumed = train(row, cache, tmp_path / "broken", on_epoch=lambda record, speed, panel: seen.append(record["epoch"]))
     assert seen == list(range(epochs + 1, len(unbroken.curves) + 1))
     assert resumed.curves == unbroken.curves
     assert same_weights(resumed.generator, unbroken.generator)
@@ -568,7 +570,7 @@ for name in sys.argv[3:]:
         models.GENERATORS["unet"] = lambda *_: Plain()
     told = []
     trained = fit(load_row(folder / f"{name}.json"), cache, checkpoint=folder / f"{name}-{rank}.ckpt", device="cpu",
-                  checkpoint_every_s=0, on_epoch=lambda record, speed: told.append(record))
+                  checkpoint_every_s=0, on_epoch=lambda record, speed, panel: told.append(record))
     torch.save({"weights": trained.generator.state_dict(), "curves": trained.curves, "told": len(told),
                 "is_rank_zero": trained.is_rank_zero}, folder / f"{name}-{rank}.pt")
 """
@@ -613,3 +615,29 @@ def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
     package = CHECKOUT / "src/tintype"
     executed = {str(path.relative_to(package)) for pattern in EXECUTED for path in package.glob(pattern)}
     assert executed == depended_on | {"training/probe.py"}  # it only sizes labs
+
+
+def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatch):
+    seen = []
+
+    def spy(players, batch, *args, **options):
+        seen.append(batch.lightness.shape[-1])
+        return step.train_step(players, batch, *args, **options)
+
+    monkeypatch.setattr(loop, "train_step", spy)
+    small, large = GAN.model_copy(update={"epochs": 1, "image_size": SIZE // 2}), GAN.model_copy(update={"epochs": 1})
+    trained = train(make_row(small, large, crop_scale=0.5), cache, checkpoint)
+    assert seen == 4 * [SIZE // 2] + 4 * [SIZE]
+    assert len(trained.curves) == 2
+
+
+def test_the_generator_alone_sees_the_degraded_photos():
+    """The discriminator and the losses have the photos as they are."""
+    players, fabric = started(make_row())
+    batch = random_batch()._replace(seen=torch.rand(4, 1, SIZE, SIZE))
+    given = {"generator": [], "critic": []}
+    for name, inputs in given.items():
+        getattr(players, name).register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
+    train_step(players, batch, criterion_of(Loss()), fabric)
+    assert [x is batch.seen for x in given["generator"]] == [True]
+    assert [x is batch.lightness for x in given["critic"]] == [True] * 3  # of true, false, and false for the generator

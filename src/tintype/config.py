@@ -51,8 +51,15 @@ class Filter(Section):
     )
     min_side: int = Field(16, ge=1, description="pixels")
     max_megapixels: float = Field(100.0, gt=0)
-    validation: float | int = Field(0.1, ge=0, description="a share (< 1) or a number of photos")
-    test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos")
+    split: Literal["random", "folders"] = Field(
+        "random",
+        description="random: drawn with `seed`; folders: photos below train/, validation/ (val/, valid/) and test/ "
+        "keep their split, and the sub-folders there are the classes",
+    )
+    validation: float | int = Field(
+        0.1, ge=0, description="a share (< 1) or a number of photos; with folders: of train/, where there are no others"
+    )
+    test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos; random only")
     seed: int = Field(1, ge=0)
 
     @property
@@ -179,6 +186,11 @@ class Phase(Section):
 
     train: Literal["generator", "critic", "adversarial"]
     epochs: int = Field(ge=1)
+    image_size: int | None = Field(
+        None,
+        ge=16,
+        description="side of what the networks see in this phase, pixels, up to preprocess.image_size, the default",
+    )
     lr: float = Field(2e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     lr_final: float = Field(2e-6, ge=0, description="cosine only: the rate at the phase's end")
@@ -207,6 +219,20 @@ class Training(Section):
     batch_size: int = Field(8, ge=2, description="photos a step, all processes together")
     seed: int = Field(1, ge=0)
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    crop_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="least share of the photo's area that a random crop keeps, with an aspect ratio between 3/4 and "
+        "4/3; 1: no crops",
+    )
+    degrade: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability that the network sees a photo as if it were old: blurred, flat or harsh, grainy, with "
+        "borders, from a poor JPEG; what it must predict stays",
+    )
     ema: float = Field(
         0.0,
         ge=0,
@@ -452,6 +478,11 @@ def read_params(params: Path) -> dict[str, Any]:
 def load_lab(params: Path) -> Lab:
     """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
     lab = validated(Lab, read_params(params))
+    if lab.filter.split == "folders" and lab.data.classes is not None and lab.data.labels is None:
+        raise ConfigError(
+            f"data.classes = {lab.data.classes} with filter.split = 'folders': they are drawn among the top folders, "
+            "which are splits; allowed: null, or a CSV in data.labels that names the classes"
+        )
     for row in lab.rows_resolved().values():
         _check_sizes(row, lab.preprocess.image_size)
         _check_measurable(row, lab)
@@ -468,16 +499,28 @@ def load_row(path: Path) -> Row:
 
 
 def _check_sizes(row: Row, image_size: int) -> None:
-    """Refuse networks that the photos are too small for, before any work. Raises `ConfigError`."""
+    """Refuse phases at a size that the photos do not have, and networks that the photos are too small for, before any
+    work. Raises `ConfigError`.
+    """
+    sides = {"preprocess.image_size": image_size}
+    for number, phase in enumerate(row.training.phases):
+        key, side = f"training.phases.{number}.image_size", phase.image_size or image_size
+        if side > image_size:
+            raise ConfigError(
+                f"rows.{row.name}: {key} = {side} with preprocess.image_size = {image_size}: photos are not enlarged; "
+                f"allowed: 16 to {image_size}"
+            )
+        sides[key] = side
+    key, side = min(sides.items(), key=lambda item: item[1])
     depth, layers = row.generator.depth, row.discriminator.layers
-    if row.generator.name not in ("resnet18_unet", "timm_unet") and 2**depth >= 2 * image_size:
+    if row.generator.name not in ("resnet18_unet", "timm_unet") and 2**depth >= 2 * side:
         raise ConfigError(
-            f"rows.{row.name}: generator.depth = {depth} with preprocess.image_size = {image_size}: each encoder block "
-            f"halves the size; allowed: a depth up to {image_size.bit_length() - (image_size & (image_size - 1) == 0)}"
+            f"rows.{row.name}: generator.depth = {depth} with {key} = {side}: each encoder block "
+            f"halves the size; allowed: a depth up to {side.bit_length() - (side & (side - 1) == 0)}"
         )
-    if image_size >> layers < {"patch": 3, "dense": 2, "unet": 1}[row.discriminator.name]:
+    if side >> layers < {"patch": 3, "dense": 2, "unet": 1}[row.discriminator.name]:
         raise ConfigError(
-            f"rows.{row.name}: discriminator.layers = {layers} with preprocess.image_size = {image_size}: leaves no "
+            f"rows.{row.name}: discriminator.layers = {layers} with {key} = {side}: leaves no "
             "patch to judge; allowed: a larger image_size, or fewer layers"
         )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from tintype.color import SPACES
 from tintype.config import Evaluate
@@ -18,6 +17,7 @@ from tintype.features import load_features, load_torchvision_inception
 from tintype.metrics import Colorize, evaluate
 from tintype.metrics.evaluation import Classify
 from tintype.models import load_generator
+from tintype.models.prediction import chroma_seen_at
 
 
 class Measured(NamedTuple):
@@ -37,11 +37,7 @@ def trained(model: Path) -> Measured:
     space = SPACES[card.generator.space]
 
     def colorize(lightness: Tensor) -> Tensor:
-        if lightness.shape[-2:] == (card.image_size, card.image_size):
-            return generator(lightness).chroma
-        # A champion trained at another size does as `Colorizer` does.
-        small = F.interpolate(lightness, (card.image_size, card.image_size), mode="bilinear", antialias=True)
-        return space.enlarged(small, generator(small).chroma, lightness)
+        return chroma_seen_at(generator, space, lightness, card.image_size)
 
     def classify(lightness: Tensor) -> Tensor:
         logits: Tensor = generator(lightness).class_logits

@@ -46,8 +46,8 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
 
     from tintype.data.sources import count_photos  # it imports the imaging libraries
 
-    found, classes = count_photos(photos, labels)
-    number = min(found, limit or found)
+    found = count_photos(photos, labels)
+    number = min(found.photos, limit or found.photos)
     params = roundtrip.read(CHECKOUT / "params.yaml")
     repo = _way_to_checkout(folder)
     inside = folder.resolve().is_relative_to(CHECKOUT) and photos.resolve().is_relative_to(CHECKOUT)
@@ -57,11 +57,14 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     params.yaml_set_start_comment(HEADER)
     params["repo"] = repo
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
+    if found.splits:
+        params["filter"]["split"] = "folders"
     params.pop("gate", None)  # its tolerances were measured on other photos
     params["register"]["model"] = f"colorizer-{slug(folder.resolve().name)}"
-    if classes < 2:
+    if found.classes < 2:
         _drop_classes(params)
-    told = size_to_machine(params, number, classes, minutes)
+    splits = {split: round(count * number / found.photos) for split, count in found.splits.items()}
+    told = size_to_machine(params, number, splits, found.classes, minutes)
 
     folder.mkdir(parents=True, exist_ok=True)
     _init_dvc(folder)
@@ -69,8 +72,11 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     _ignore(folder / ".gitignore")
     roundtrip.write(params, folder / "params.yaml")
     load_lab(folder / "params.yaml")
+    kept = ", ".join(f"{count} in {split}" for split, count in splits.items())
+    keeps = f"photos keep the split of their folders (filter.split: folders): {kept}\n" if splits else ""
     return (
-        f"{folder}: a lab of {number} photos in {classes} classes, rows {', '.join(params['rows'])}\n{told}\n"
+        f"{folder}: a lab of {number} photos in {found.classes} classes, rows {', '.join(params['rows'])}\n"
+        f"{keeps}{told}\n"
         f"next: cd {folder} && dvc repro"
     )
 

@@ -11,7 +11,7 @@ from tintype.config import Lab, Phase, validated
 MOST_EPOCHS = 200
 
 
-def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> str:
+def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes: int, minutes: float) -> str:
     """Change `params` (a lab's, from YAML) in place: larger networks on a GPU, epochs to fill the time on either.
 
     The phases of all rows are stretched by one factor, so that they keep the default lab's proportions; the factor
@@ -20,6 +20,7 @@ def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> s
     Args:
         params: of a whole lab.
         photos: before the filter; it may reject some.
+        splits: how many of them train, validation and test have already; {}: all are still to be split.
         classes: of the photos.
         minutes: for the training of all rows together.
     Returns:
@@ -35,7 +36,11 @@ def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> s
         params["discriminator"].update(filters=64, layers=3)
 
     lab = _lab(params)
-    for_training = photos - sum(_number(share, photos) for share in (lab.filter.validation, lab.filter.test))
+    if splits:
+        drawn = 0 if splits.get("validation") else _number(lab.filter.validation, splits["train"])
+        for_training = splits["train"] - drawn
+    else:
+        for_training = photos - sum(_number(share, photos) for share in (lab.filter.validation, lab.filter.test))
     cost = {
         name: seconds_a_photo(row, lab.preprocess.image_size, classes, steps=4)
         for name, row in lab.rows_resolved().items()

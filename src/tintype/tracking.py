@@ -22,6 +22,7 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
+import numpy as np
 import pandas as pd
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -97,11 +98,18 @@ class TrackedRun:
         self.client = client
         self.run_id = run_id
 
-    def log_epoch(self, record: Mapping[str, Any], speed: Mapping[str, float]) -> None:
-        """One point of every curve. Text (the phase's name) is left out: MLflow's curves are numbers."""
+    def log_epoch(
+        self, record: Mapping[str, Any], speed: Mapping[str, float], panel: Callable[[], np.ndarray | None]
+    ) -> None:
+        """One point of every curve, and the panel of photos as an image of this step.
+
+        Text (the phase's name) is left out: MLflow's curves are numbers.
+        """
         numbers = {name: value for name, value in {**record, **speed}.items() if isinstance(value, int | float)}
         step, now = int(numbers.pop("epoch")), int(time.time() * 1000)
         self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in numbers.items()])
+        if (image := panel()) is not None:
+            self.client.log_image(self.run_id, image, key="panel", step=step)
 
     def finish(self, weights: str) -> None:
         """Name the run by the hash of the weights it made: evaluation and registration find it so."""

@@ -34,7 +34,8 @@ def seconds_a_photo(row: Row, image_size: int, classes: int, steps: int, device:
     size = row.training.batch_size
     planes = torch.rand(size, 3, image_size, image_size, device=fabric.device) * 2 - 1
     planes = planes.contiguous(memory_format=torch.channels_last)
-    batch = Batch(planes[:, :1], planes[:, 1:], torch.zeros(size, dtype=torch.int64, device=fabric.device))
+    lightness, chroma = planes[:, :1], planes[:, 1:]
+    batch = Batch(lightness, chroma, torch.zeros(size, dtype=torch.int64, device=fabric.device), lightness)
     batch = batch.in_space(criterion.space)
     for network in players.networks():
         network.train()

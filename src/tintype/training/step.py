@@ -133,7 +133,7 @@ def train_step(
     """
     terms: Terms = {}
     with fabric.autocast(), torch.set_grad_enabled(generator_learns):
-        fake = players.generator(batch.lightness)
+        fake = players.generator(batch.seen)
     if players.critic_optimizer is not None:
         terms |= critic_step(players, batch, fake.chroma.detach(), criterion, fabric)
     if generator_learns:
