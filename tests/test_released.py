@@ -21,7 +21,7 @@ from tintype.colorize.locate import locate
 from tintype.config import ConfigError, Generator
 from tintype.inference import release, released
 from tintype.inference.released_weights import released_state_dict, start_from_released
-from tintype.models import build_generator, load_generator, weights_hash
+from tintype.models import build_generator, load_generator, save_generator, weights_hash
 
 GRAY = np.asarray(Image.fromarray(data.chelsea()).convert("L"))
 
@@ -88,6 +88,14 @@ def test_a_model_that_is_too_large_to_ship_is_refused(everyday, stand_in, monkey
     monkeypatch.setattr(release, "MAX_BYTES", 1000)
     with pytest.raises(ConfigError, match=r"models/best: \d+ bytes as a released model; allowed: 1000"):
         release.release(stand_in / "models/best", stand_in / "metrics/best.json")
+
+
+def test_a_model_that_nobody_could_fine_tune_is_refused(everyday, stand_in, tmp_path):
+    config = Generator(name="autoencoder", filters=4, depth=3, spectral_norm=True)  # its weights are derived ones
+    save_generator(tmp_path, build_generator(config, 0, 64), config=config, classes=[], image_size=64)
+    with pytest.raises(ConfigError, match=r"parametrizations\.weight\.original is not in the exported file under this"):
+        release.release(tmp_path, stand_in / "metrics/best.json")
+    assert released.path_of_released() == everyday  # still whole
 
 
 def test_a_missing_or_damaged_model_is_one_line(everyday, tmp_path, monkeypatch):

@@ -33,13 +33,13 @@ MAX_BYTES = 20_000_000
 
 
 def release(folder: Path, metrics: Path) -> ModelCard:
-    """Write the released model and the figures of its card.
+    """Write the released model, its hash and the figures of its card; all of them, or none if something is wrong.
 
     Args:
         folder: the trained generator.
         metrics: flat JSON, figures by name; where ``gray.json`` lies beside it, the card sets its figures beside them.
     Raises:
-        ConfigError: a file cannot be read, or the model is too large.
+        ConfigError: a file cannot be read, a metric is unknown, or the model is too large.
     """
     text = card_file().read_text(encoding="utf-8")
     figures, gray = _figures(metrics), metrics.parent / "gray.json"
