@@ -94,6 +94,7 @@ def test_best_row_is_registered_once_as_champion(finished_lab, client):
     registered = json.loads((finished_lab.root / "report/registered.json").read_text())
     champion = client.get_model_version_by_alias("colorizer", "champion")
     assert registered["alias"] == "champion"
+    assert not list((finished_lab.root / "mlartifacts").rglob("*.onnx"))  # the released model stays in the package
     assert champion.tags["weights_sha256"] == weights_hash(finished_lab.root / "models" / registered["row"])
     versions = len(client.search_model_versions("name = 'colorizer'"))
     finished_lab.run("dvc", "repro", "--force", "--single-item", "register")
