@@ -10,6 +10,8 @@ import hashlib
 import io
 import os
 import shlex
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -82,6 +84,8 @@ SERVED = (
     "colorize/tiff.py",
     "data/curation.py",
     "data/reading.py",
+    "inference/__init__.py",
+    "inference/released.py",
     "serving/pyfunc.py",
 )
 """What makes photos of a generator's answers: the registered model's code besides that which its training ran."""
@@ -271,12 +275,19 @@ class Tracker:
 
     def _log_model(self, name: str, weights: Path, tags: Mapping[str, str]) -> str:
         run_id = self._find(f"tags.weights_sha256 = '{tags['weights_sha256']}'")
-        with mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]):
+        with (
+            tempfile.TemporaryDirectory() as temporary,
+            mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]),
+        ):
+            # All but the released model, which is several times the size of the rest.
+            code = shutil.copytree(
+                PACKAGE, Path(temporary, PACKAGE.name), ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
+            )
             info = mlflow.pyfunc.log_model(
                 name="colorizer",
                 python_model=str(PYFUNC),
                 artifacts={"generator": str(weights)},
-                code_paths=[str(PACKAGE)],
+                code_paths=[str(code)],
                 signature=PHOTOS,
                 input_example=pd.DataFrame({"photo": [_example()]}),
                 pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],

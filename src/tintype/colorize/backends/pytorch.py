@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from tintype.color import SPACES
 from tintype.config import ConfigError
 from tintype.devices import default_device
 from tintype.models import load_generator
+
+if TYPE_CHECKING:
+    from tintype.inference.model_card import ModelCard
 
 
 class LabGenerator(nn.Module):
@@ -54,6 +58,7 @@ class TorchGenerator:
             if isinstance(layer, nn.Dropout) and layer.p > 0 and "class_branch" not in name
         ]
         self.stochastic = bool(self.dropout)
+        self.card: ModelCard | None = None
         self.lock = threading.Lock()
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
