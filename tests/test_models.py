@@ -26,13 +26,13 @@ from tintype.models import (
     build_generator,
     load_generator,
     save_generator,
-    start_from,
     weights_hash,
 )
 from tintype.models.attention import SelfAttention
 from tintype.models.blocks import padded
 from tintype.models.resnet import MEAN, STD
 from tintype.published import PUBLISHED
+from tintype.training.pretrained import start_from
 
 SMALL = Generator(filters=4, depth=4)
 

@@ -7,7 +7,8 @@ from torch import nn
 from tintype.backbones import Backbone, imagenet_weights
 from tintype.color import SPACES, rgb_to_lab, to_uint8
 from tintype.config import ConfigError, Generator, Phase
-from tintype.models import build_generator, load_generator, save_generator, start_from
+from tintype.models import build_generator, load_generator, save_generator
+from tintype.training.pretrained import start_from
 from tintype.training.step import Players
 
 LITE0 = Generator(name="timm_unet", filters=8, weights="imagenet", encoder_norm="frozen")

@@ -142,8 +142,10 @@ class Generator(Section):
     )
     attention: bool = Field(False, description="unet: a self-attention layer at an eighth of the size, in the decoder")
     spectral_norm: bool = Field(False, description="on every convolution and dense layer")
-    weights: Literal["none", "imagenet"] = Field(
-        "none", description="resnet18_unet, timm_unet: what the encoder starts from"
+    weights: Literal["none", "imagenet", "everyday"] = Field(
+        "none",
+        description="imagenet: what the encoder of resnet18_unet or timm_unet starts from; everyday: the whole of a "
+        "timm_unet starts from the released model's",
     )
 
 
@@ -319,6 +321,7 @@ class Row(Section):
     training: Training
 
     teacher: str | None = Field(None, description="SHA-256 of the perceptual network's weights, where one is used")
+    released: str | None = Field(None, description="SHA-256 of the released model, where the generator starts from it")
 
     def loss_in(self, phase: Phase) -> Loss:
         """The loss of a phase: the row's, with what the phase changes. Raises `ConfigError`."""
@@ -381,10 +384,12 @@ class Row(Section):
             generator.name == "unet" and generator.depth < 3,
             f"generator.depth = {generator.depth} with generator.name = 'unet': allowed: from 3",
         )
+        pretrained = {"resnet18_unet": ("none", "imagenet"), "timm_unet": ("none", "imagenet", "everyday")}
+        allowed = pretrained.get(generator.name, ("none",))
         _refuse(
-            generator.weights != "none" and generator.name not in ("resnet18_unet", "timm_unet"),
-            f"generator.weights = {generator.weights!r} with generator.name = {generator.name!r}: published weights "
-            "are those of 'resnet18_unet' and 'timm_unet'; allowed: 'none'",
+            generator.weights not in allowed,
+            f"generator.weights = {generator.weights!r} with generator.name = {generator.name!r}: allowed: "
+            f"{', '.join(map(repr, allowed))}",
         )
         _refuse(
             generator.weights != "none" and generator.spectral_norm,

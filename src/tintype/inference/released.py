@@ -20,21 +20,32 @@ def path_of_released() -> Path:
     Raises:
         ConfigError: the file or its hash is missing, or they do not belong together.
     """
-    file = model_file()
+    file, digest = model_file(), released_hash()
     try:
-        digest = hash_file().read_text(encoding="ascii").split()[0]
         found = sha256_of(file)
-    except (OSError, ValueError, IndexError):
-        raise ConfigError(
-            f"{RELEASED}: {file} or its hash is missing from this installation; install tintype again, or choose "
-            "another --model"
-        ) from None
+    except OSError:
+        raise _missing() from None
     if found != digest:
         raise ConfigError(
             f"{RELEASED}: {file} is damaged: its SHA-256 is {found}, should be {digest}; install tintype again, or "
             "choose another --model"
         )
     return file
+
+
+def released_hash() -> str:
+    """SHA-256 of the released model's file, as it was when it was released. Raises `ConfigError` if it is missing."""
+    try:
+        return hash_file().read_text(encoding="ascii").split()[0]
+    except (OSError, ValueError, IndexError):
+        raise _missing() from None
+
+
+def _missing() -> ConfigError:
+    return ConfigError(
+        f"{RELEASED}: {model_file()} or its hash is missing from this installation; install tintype again, or choose "
+        "another --model"
+    )
 
 
 def model_file() -> Path:

@@ -17,10 +17,10 @@ from tintype.models.dense import DenseDiscriminator
 from tintype.models.double_conv import DoubleConvGenerator
 from tintype.models.patch import PatchGAN
 from tintype.models.prediction import Prediction
-from tintype.models.resnet import ResNet18UNet, start_from_imagenet
+from tintype.models.resnet import ResNet18UNet
 from tintype.models.spectral import spectrally_normalized
 from tintype.models.storage import GeneratorCard, load_generator, save_generator, weights_hash
-from tintype.models.timm_unet import TimmUNet, encoder_from_imagenet
+from tintype.models.timm_unet import TimmUNet
 from tintype.models.unet import UNet
 from tintype.models.unet_discriminator import UNetDiscriminator
 
@@ -33,7 +33,6 @@ __all__ = [
     "build_generator",
     "load_generator",
     "save_generator",
-    "start_from",
     "weights_hash",
 ]
 
@@ -45,12 +44,6 @@ GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {
     "timm_unet": lambda config, classes, image_size: TimmUNet(config),
 }
 """Called with the config, the number of classes and the side of the training photos; only `UNet` has classes."""
-
-PRETRAINED: dict[tuple[str, str], Callable[[nn.Module], None]] = {
-    ("resnet18_unet", "imagenet"): start_from_imagenet,
-    ("timm_unet", "imagenet"): encoder_from_imagenet,
-}
-"""By ``generator.name`` and ``generator.weights``: gives a fresh generator the weights that it starts from."""
 
 DISCRIMINATORS: dict[str, Callable[[Discriminator, int, int], nn.Module]] = {
     "patch": lambda config, planes, image_size: PatchGAN(config, planes),
@@ -70,16 +63,6 @@ def build_generator(config: Generator, classes: int, image_size: int) -> nn.Modu
     """
     generator = GENERATORS[config.name](config, classes, image_size)
     return spectrally_normalized(generator) if config.spectral_norm else generator
-
-
-def start_from(generator: nn.Module, config: Generator) -> None:
-    """Give a fresh generator the weights of ``config.weights``.
-
-    Raises:
-        ConfigError: they cannot be had, or are of another network.
-    """
-    if config.weights != "none":
-        PRETRAINED[config.name, config.weights](generator)
 
 
 def build_discriminator(config: Discriminator, space: str, image_size: int) -> nn.Module:

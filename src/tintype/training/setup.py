@@ -13,8 +13,9 @@ from tintype.config import ConfigError, Phase, Row
 from tintype.data.cache import LabSplit
 from tintype.losses import Criterion
 from tintype.losses.rebalancing import prior_of, rebalancing
-from tintype.models import build_discriminator, build_generator, start_from
+from tintype.models import build_discriminator, build_generator
 from tintype.training.average import Averaged
+from tintype.training.pretrained import start_from
 from tintype.training.step import Players
 
 if TYPE_CHECKING:
