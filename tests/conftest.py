@@ -30,7 +30,6 @@ def no_store_is_handed_on() -> Iterator[None]:
 TINY = {
     "filter": {"min_side": 16, "test": 0.25, "validation": 0.1},
     "preprocess": {"image_size": 32},
-    "features": {"filters": 4, "epochs": 1},
     "generator": {"filters": 4, "depth": 4},
     "discriminator": {"filters": 4, "layers": 1},
     "training": {"batch_size": 8, "phases": [{"train": "adversarial", "epochs": 2, "lr": 0.001}]},

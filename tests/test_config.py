@@ -193,7 +193,7 @@ def test_stages_depend_on_whole_rooms_file_by_file(pytestconfig):
             if room in ("colorize", "serving"):
                 continue  # what is registered runs a part of them: tests/test_tracking.py
             if room == "features" and name != "features":
-                continue  # measuring runs the judge, training the teacher: tests/test_features.py
+                continue  # measuring and training run their own networks: tests/test_features.py
             files = {f"{room}/{file.name}" for file in (root / "src/tintype" / room).iterdir() if file.suffix == ".py"}
             if name not in ("train", "evaluate"):
                 files.discard("color/bins.py")  # the classifying generator's

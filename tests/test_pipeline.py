@@ -35,7 +35,7 @@ def test_report_has_floors_and_rows_with_every_metric(finished_lab):
     assert list(rows) == ["gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"]
     names = (
         "psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap "
-        "lpips_in_domain fid_in_domain kid_in_domain class_accuracy"
+        "feature_distance_lite2 fid_lite2 kid_lite2 class_accuracy"
     )
     assert set(rows["gan_l1"]) == {"row", *names.split()}
     assert float(rows["gray"]["colorfulness"]) < 0.2  # 8-bit grays are neutral to half a step

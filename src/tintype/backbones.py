@@ -218,7 +218,7 @@ def _in_timms_order(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
     with torch.device("meta"):
         expected = timm.create_model(name).state_dict()
-    renamed = dict(zip(expected, weights.values(), strict=True))
+    renamed = dict(zip(expected, (value.contiguous() for value in weights.values()), strict=True))
     assert all(value.shape == expected[key].shape for key, value in renamed.items())
     return renamed
 

