@@ -67,6 +67,16 @@ def test_a_lab_inside_the_checkout_shares_its_cache_and_flat_photos_lose_the_cla
     shutil.rmtree(checkout.root / "labs")
 
 
+def test_a_lab_that_starts_from_the_released_model(init_lab, checkout, photos, tmp_path):
+    lab = tmp_path / "fine"
+    told = init_lab(lab, "--photos", photos, "--limit", 60, "--minutes", 0.5, "--fine-tune").stdout
+    assert "rows fine_tuned" in told
+    row = load_lab(lab / "params.yaml").row("fine_tuned")
+    ours = load_lab(checkout.root / "tables/everyday/params.yaml").row("everyday")
+    assert row.generator == ours.generator.model_copy(update={"weights": "everyday"})
+    assert row.training.phases[0].lr < ours.training.phases[0].lr
+
+
 def test_a_tree_that_is_split_keeps_its_split(init_lab, photos, tmp_path):
     tree = tmp_path / "tree"
     for number, photo in enumerate(sorted(photos.glob("meadow/[0-9]*.jpg"))[:8]):

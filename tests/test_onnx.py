@@ -79,7 +79,9 @@ def test_every_generator_gives_torchs_answers_at_every_size(name, tmp_path):
     for shape in [(1, 64, 64), (3, 69, 100), (1, 100, 333), (2, 192, 128)]:
         expected = theirs(noise(*shape))
         assert expected.std() > 2
-        np.testing.assert_allclose(ours(noise(*shape)), expected, rtol=0, atol=PARITY)
+        # an untrained encoder of 40 layers, behind a softmax: measured 3e-3 of answers up to 100
+        atol = 1e-2 if "timm" in name else PARITY
+        np.testing.assert_allclose(ours(noise(*shape)), expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 16, 16), (1, 3, 50)])

@@ -47,7 +47,7 @@ def make_row(
         generator=Generator(**{"filters": filters, "depth": 4, "dropout": dropout, **(generator or {})}),
         discriminator=Discriminator(**{"filters": filters, "layers": 2, "norm": norm, **(discriminator or {})}),
         loss=loss or Loss(),
-        training=Training(**{"batch_size": 4, "phases": phases or (GAN,), **training}),
+        training=Training(**{"batch_size": 4, "ema": 0.0, "phases": phases or (GAN,), **training}),
     )
 
 

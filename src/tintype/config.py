@@ -250,7 +250,7 @@ class Training(Section):
         "borders, from a poor JPEG; what it must predict stays",
     )
     ema: float = Field(
-        0.0,
+        0.999,
         ge=0,
         lt=1,
         description="decay of the averaged generator that is kept: over 1/(1-decay) updates, fewer at first; 0: none",

@@ -30,7 +30,7 @@ def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes
 
     from tintype.training.probe import seconds_a_photo
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and params["generator"]["name"] == "unet":
         params["preprocess"]["image_size"] = 256
         params["generator"].update(filters=64, depth=8)
         params["discriminator"].update(filters=64, layers=3)
@@ -53,7 +53,8 @@ def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes
     lab = _lab(params)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
     return (
-        f"{lab.preprocess.image_size}x{lab.preprocess.image_size} pixels, {lab.generator.filters} filters; "
+        f"{lab.preprocess.image_size}x{lab.preprocess.image_size} pixels, {lab.generator.name} "
+        f"with {lab.generator.filters} filters; "
         f"training takes about {_seconds(lab, for_training, cost) / 60:.0f} minutes on {device}"
     )
 
