@@ -94,7 +94,9 @@ def as_onnx(folder: Path, *, name: str | None = None) -> Exported:
         # an input with a value is optional: without a seed nothing is dropped
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), given.name))
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2  # the exporter has lost it
-    metadata = Metadata(name or folder.resolve().name, side, stride, tuple(drops), version("tintype"))
+    metadata = Metadata(
+        name or folder.resolve().name, side, stride, tuple(drops), version("tintype"), network.chroma_stride
+    )
     onnx.helper.set_model_props(model, {METADATA: metadata.to_json()})
     model.producer_name, model.producer_version = "tintype", metadata.version
     content = model.SerializeToString()

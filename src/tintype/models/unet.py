@@ -42,6 +42,7 @@ class UNet(nn.Module):
         self.class_branch = ClassBranch(widths[2], f, classes, side, config.dropout) if classes else None
         fused = 8 * f if classes else 0
         classification = config.head == "classification"
+        self.chroma_stride = 4 if classification else 1
         self.decoder = nn.ModuleList(
             # every block but the first also takes the skip that was put beside its input
             UpBlock(c_in + (c_in if i else fused), c_out, dropout=config.dropout if i < 3 else 0.0)

@@ -20,6 +20,8 @@ class Backend(Protocol):
     """Side of the training photos, pixels."""
     stochastic: bool
     """Whether a seed draws one of several plausible answers."""
+    chroma_stride: int
+    """Pixels a side for which the network predicts chroma once; 1, or even: then it enlarges what it predicts."""
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
         """Chroma of a batch. May be called from several threads.

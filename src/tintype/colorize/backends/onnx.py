@@ -43,6 +43,8 @@ class Metadata:
     dropouts: tuple[Dropout, ...]
     version: str
     """Of the tintype that wrote it."""
+    chroma_stride: int = 1
+    """See `tintype.colorize.backends.Backend`; files of earlier versions do not tell."""
 
     def to_json(self) -> str:
         """The inverse of `from_json`."""
@@ -84,6 +86,7 @@ class OnnxGenerator:
             raise ConfigError(f"{where}: not a generator that `tintype export` has written") from None
         self.image_size = self.metadata.image_size
         self.stochastic = bool(self.metadata.dropouts)
+        self.chroma_stride = self.metadata.chroma_stride
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
         """See `Backend`. A seed draws other answers than torch does of it, from the same distribution."""

@@ -27,6 +27,7 @@ class LabGenerator(nn.Module):
         super().__init__()
         self.generator = generator
         self.space = SPACES[space]
+        self.chroma_stride = getattr(generator, "chroma_stride", 1)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """(B, 1, h, w) L* in [0, 100] -> (B, 2, h, w) ab, Lab units."""
@@ -54,6 +55,7 @@ class TorchGenerator:
             if isinstance(layer, nn.Dropout) and layer.p > 0 and "class_branch" not in name
         ]
         self.stochastic = bool(self.dropout)
+        self.chroma_stride = self.network.chroma_stride
         self.lock = threading.Lock()
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
