@@ -115,7 +115,8 @@ class Linear:
 
     def __call__(self, lightness, seed=None):
         share = (lightness - DARK[0]) / (LIGHT[0] - DARK[0])
-        return np.concatenate([(1 - share) * dark + share * light for dark, light in zip(DARK[1:], LIGHT[1:])], axis=1)
+        a, b = ((1 - share) * dark + share * light for dark, light in zip(DARK[1:], LIGHT[1:], strict=True))
+        return np.concatenate([a, b], axis=1)
 
 
 class Enlarging(Linear):
@@ -157,9 +158,7 @@ def _gray_of(lightness):
 def test_far_from_a_hint_chroma_keeps_its_sharp_borders():
     lab, away = two_colors(512, 768)
     photo = (_gray_of(lab[..., 0]) * 255).round().astype(np.uint8)
-    plain, hinted = (
-        rgb2lab(Colorizer(Linear())(photo, hints=hints)) for hints in ([], [Hint(0.02, 0.05, "#2b5dab")])
-    )
+    plain, hinted = (rgb2lab(Colorizer(Linear())(photo, hints=hints)) for hints in ([], [Hint(0.02, 0.05, "#2b5dab")]))
     far = (away > 1) & (lab[..., 0] > 60)
     far[:300] = False
     assert deltaE_ciede2000(plain, hinted)[far].max() < 2
