@@ -80,6 +80,8 @@ SERVED = (
     "colorize/tiff.py",
     "data/curation.py",
     "data/reading.py",
+    "inference/__init__.py",
+    "inference/upsampling.py",
     "serving/pyfunc.py",
 )
 """What makes photos of a generator's answers: the registered model's code besides that which its training ran."""
