@@ -1,5 +1,5 @@
 # make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
-# make serve: install, then the web app with the default lab's champion, after `make repro`; make PORT=9000 serve.
+# make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
 # make test-slow, make test-tables: the tests that take minutes; CI runs them, too.
 PYTHON ?= python3
 PORT ?= 8000

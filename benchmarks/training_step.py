@@ -110,7 +110,7 @@ def _photos(image_size: int, batch_size: int, device: str, memory_format: torch.
     torch.manual_seed(1)
     lab = torch.rand(batch_size, 3, image_size, image_size, device=device) * 2 - 1
     lightness, chroma = (planes.contiguous(memory_format=memory_format) for planes in (lab[:, :1], lab[:, 1:]))
-    return Batch(lightness, chroma, torch.arange(batch_size, device=device) % CLASSES)
+    return Batch(lightness, chroma, torch.arange(batch_size, device=device) % CLASSES, lightness)
 
 
 def _tintype(image_size: int, batch_size: int, filters: int, device: str, **what: Any) -> Step:
@@ -129,7 +129,7 @@ def _plain(image_size: int, batch_size: int, filters: int, device: str) -> Step:
     discriminator = build_discriminator(row.discriminator, row.generator.space, image_size).to(device)
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    gray, color, _ = _photos(image_size, batch_size, device, torch.contiguous_format)
+    gray, color, *_ = _photos(image_size, batch_size, device, torch.contiguous_format)
     history: list[tuple[float, ...]] = []
 
     def step() -> None:

@@ -1,8 +1,8 @@
 """Stage `configure`: params.yaml -> one resolved config a row.
 
 Cheap, and rerun for any change of params: training depends on its row's file alone, so that only the rows that did
-change retrain. A row with a perceptual loss is told the hash of the network that it learns from: another network
-retrains it, and no other row.
+change retrain. A row with a perceptual loss is told the hash of the network that it learns from, and one that starts
+from the released model that model's: another network retrains it, and no other row.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from _stage import run
 
 from tintype.config import check_classes, load_lab
+from tintype.inference.released import released_hash
 from tintype.metrics import check_names
 
 
@@ -21,7 +22,12 @@ def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:
     teacher = json.loads((features / "perceptual.json").read_text()).get("sha256")
     configs.mkdir(parents=True, exist_ok=True)
     for name, row in lab.rows_resolved().items():
-        resolved = row.model_copy(update={"teacher": teacher if row.loss.perceptual_weight else None})
+        resolved = row.model_copy(
+            update={
+                "teacher": teacher if row.needs_perceptual else None,
+                "released": released_hash() if row.generator.weights == "everyday" else None,
+            }
+        )
         (configs / f"{name}.json").write_text(resolved.model_dump_json(indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Stage `features`: Lab cache -> the feature network behind FID, KID and LPIPS."""
+"""Stage `features`: Lab cache -> the networks behind FID, KID and the perceptual loss; the test photos' embeddings."""
 
 from pathlib import Path
 
@@ -8,10 +8,13 @@ from tintype.config import load_lab
 from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import make_features
+from tintype.features.truth import write_truth
 
 
 def stage(params: Path, cache: Path, features: Path) -> None:
-    make_features(load_lab(params).features, LabCache.open(cache), features, default_device())
+    lab = load_lab(params)
+    make_features(lab.features, features)
+    write_truth(LabCache.open(cache).split("test"), features, lab.evaluate.spaces, default_device())
 
 
 if __name__ == "__main__":

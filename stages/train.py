@@ -41,7 +41,7 @@ def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves:
             trained.generator,
             config=row.generator,
             classes=cache.classes if row.loss.class_weight > 0 else [],
-            image_size=cache.image_size,
+            image_size=trained.image_size,
         )
         write_curves(curves, trained.curves)
         tracked.finish(weights_hash(model))

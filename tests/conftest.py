@@ -1,5 +1,6 @@
 """A tiny lab, run once through real DVC and MLflow in a copy of the checkout, for the pipeline tests to look at."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,7 +30,6 @@ def no_store_is_handed_on() -> Iterator[None]:
 TINY = {
     "filter": {"min_side": 16, "test": 0.25, "validation": 0.1},
     "preprocess": {"image_size": 32},
-    "features": {"filters": 4, "epochs": 1},
     "generator": {"filters": 4, "depth": 4},
     "discriminator": {"filters": 4, "layers": 1},
     "training": {"batch_size": 8, "phases": [{"train": "adversarial", "epochs": 2, "lr": 0.001}]},
@@ -132,6 +132,51 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             weight.mul_(30)  # colours that can be seen
     save_generator(folder, generator, config=config, classes=[], image_size=32)
     return folder
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generator that could be the released model, and its metrics, with gray's beside them, in ``metrics/``."""
+    import torch
+
+    from tintype.config import Generator
+    from tintype.models import build_generator, save_generator
+
+    project = tmp_path_factory.mktemp("everyday")
+    config = Generator(name="timm_unet", filters=8)
+    torch.manual_seed(5)
+    generator = build_generator(config, 0, 64).train()
+    with torch.no_grad():
+        for _ in range(5):  # statistics that are not those of a fresh network
+            generator(torch.rand(4, 1, 64, 64) * 2 - 1)
+        generator.to_chroma[0].weight.mul_(0.2)  # colors as photos have them
+    save_generator(project / "models/best", generator, config=config, classes=[], image_size=64)
+    (project / "metrics").mkdir()
+    (project / "metrics/best.json").write_text(json.dumps({"psnr_pooled": 22.471, "ciede2000": 9.876}))
+    (project / "metrics/gray.json").write_text(json.dumps({"psnr_pooled": 20.912, "ciede2000": 10.844}))
+    return project
+
+
+@pytest.fixture(scope="session")
+def room(stand_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stand-in lies as the released model, made by the command that releases."""
+    from tintype.inference import release, released
+
+    folder = tmp_path_factory.mktemp("released")
+    shutil.copy(released.card_file(), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(released, "ROOM", folder)
+        release.release(stand_in / "models/best", stand_in / "metrics/best.json")
+    return folder
+
+
+@pytest.fixture
+def everyday(room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The released model's file, for this test the stand-in's."""
+    from tintype.inference import released
+
+    monkeypatch.setattr(released, "ROOM", room)
+    return released.path_of_released()
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tintype.color import lab_to_net, lab_to_rgb, net_to_lab, rgb8_to_lab, to_uint8
 from tintype.data import batches as batches_module
 from tintype.data.batches import Batch, Batches
 from tintype.data.cache import CODES, LabSplit, decode, encode
+from tintype.data.cropping import crop_and_resize, random_boxes
 
 N, SIZE = 23, 16
+AUGMENTED: list[dict[str, float]] = [{}, {"crop_scale": 0.5}, {"degrade": 0.5}]
 
 
 def photos() -> np.ndarray:
@@ -103,16 +106,87 @@ def test_flips_move_whole_photos(split: LabSplit) -> None:
             assert torch.equal(rgb8(batch), wanted.flip(2) if flip else wanted)
 
 
-def test_seed_and_epoch_alone_decide(split: LabSplit) -> None:
+@pytest.mark.parametrize("options", AUGMENTED)
+def test_seed_and_epoch_alone_decide(split: LabSplit, options: dict[str, float]) -> None:
     torch.manual_seed(0)
-    first = list(Batches(split, 5, "cpu", seed=1).epoch(3))
+    first = list(Batches(split, 5, "cpu", seed=1, **options).epoch(3))
     torch.manual_seed(99)
-    again = Batches(split, 5, "cpu", seed=1)
+    again = Batches(split, 5, "cpu", seed=1, **options)
     list(again.epoch(0))
     state = torch.get_rng_state()
     assert_same(first, again.epoch(3))
     assert torch.equal(torch.get_rng_state(), state)
-    assert seen(Batches(split, 5, "cpu", seed=2).epoch(3)) != seen(first)
+    assert seen(Batches(split, 5, "cpu", seed=2, **options).epoch(3)) != seen(first)
+
+
+def test_crop_boxes_lie_inside_with_the_area_and_shape_asked_for() -> None:
+    boxes = random_boxes(5000, 0.3, torch.Generator().manual_seed(0)).double()
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
+    area, ratio = width * height, width / height
+    assert boxes.min() >= 0
+    assert boxes.max() <= 1 + 1e-6
+    assert 0.3 - 1e-6 < area.min() < 0.31
+    assert 0.99 < area.max() <= 1 + 1e-6
+    assert 3 / 4 - 1e-6 < ratio.min() < 0.76
+    assert 1.32 < ratio.max() < 4 / 3 + 1e-6
+    # at any free place, evenly
+    place = boxes[:, :2] / (1 - torch.stack([width, height], dim=1))
+    assert (place.mean(dim=0) - 0.5).abs().max() < 0.02
+    whole = random_boxes(9, 1.0, torch.Generator().manual_seed(0))
+    assert torch.equal(whole, torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(9, 4))
+
+
+def test_crops_are_bilinear_samples_of_the_box() -> None:
+    """As PyTorch's affine grid has them."""
+    photos = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.25, 0.1, 0.9, 0.7]])
+    scale, middle = boxes[:, 2:] - boxes[:, :2], boxes[:, 2:] + boxes[:, :2] - 1
+    theta = torch.cat([torch.diag_embed(scale), middle[..., None]], dim=2)
+    grid = F.affine_grid(theta, [2, 3, 24, 24], align_corners=False)
+    wanted = F.grid_sample(photos, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(crop_and_resize(photos, boxes, 24), wanted, atol=1e-5, rtol=0)
+    assert torch.equal(crop_and_resize(photos[:1], boxes[:1], 20), photos[:1])
+
+
+@pytest.mark.parametrize("side", [8, 4])
+def test_a_smaller_photo_has_the_mean_of_its_pixels(split: LabSplit, side: int) -> None:
+    """Nothing aliases: the photos are noise."""
+    for whole, small in zip(
+        Batches(split, 5, "cpu", seed=1).epoch(0), Batches(split, 5, "cpu", seed=1).epoch(0, side), strict=True
+    ):
+        assert torch.equal(whole.labels, small.labels)
+        for full, found in ((whole.lightness, small.lightness), (whole.chroma, small.chroma)):
+            torch.testing.assert_close(found, F.interpolate(full, (side, side), mode="area"), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_crop_is_of_one_photo_and_takes_its_planes_together(memory_format: torch.memory_format) -> None:
+    """Of photos that brighten to the right by their number, and whose a and b follow L."""
+    ramp = np.broadcast_to(np.linspace(0, 1, SIZE), (SIZE, SIZE))
+    lab = np.stack([np.stack([60 + i + 10 * ramp, 10 * ramp, -5 * ramp]) for i in range(N)])
+    codes = encode(torch.from_numpy(lab), "exact").numpy()
+    split = LabSplit(codes, np.arange(N, dtype=np.int64), [""] * N, [""] * N)
+    ranges = []
+    for epoch in range(4):
+        batches = Batches(split, 5, "cpu", seed=1, crop_scale=0.3, memory_format=memory_format)
+        for batch in batches.epoch(epoch, 24):
+            assert batch.lightness.shape == (5, 1, 24, 24)
+            assert batch.chroma.is_contiguous(memory_format=memory_format)
+            L, a, b = net_to_lab(batch.lightness, batch.chroma).split(1, dim=1)
+            torch.testing.assert_close(a, L - (60 + batch.labels[:, None, None, None]), atol=0.01, rtol=0)
+            torch.testing.assert_close(b, -a / 2, atol=0.01, rtol=0)
+            ranges += (a.amax(dim=(1, 2, 3)) - a.amin(dim=(1, 2, 3))).tolist()
+    assert len(set(ranges)) > 0.9 * len(ranges)  # each photo and epoch its own; alike are those of the whole width
+    assert min(ranges) > 10 * (0.3 * 3 / 4) ** 0.5 - 1  # width of the narrowest crop, less half a pixel on each side
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("options", AUGMENTED)
+def test_a_gpu_augments_as_a_cpu_does(split: LabSplit, options: dict[str, float]) -> None:
+    on_cpu, on_gpu = (Batches(split, 5, device, seed=1, **options) for device in ("cpu", "cuda"))
+    for a, b in zip(on_cpu.epoch(1, 12), on_gpu.epoch(1, 12), strict=True):
+        for x, y in zip(a, b, strict=True):
+            torch.testing.assert_close(x, y.cpu(), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -146,9 +220,10 @@ def test_an_epoch_may_be_left_early(split: LabSplit, monkeypatch: pytest.MonkeyP
     assert_same([first], [next(batches.epoch(0))])
 
 
-def test_the_processes_share_every_batch(split: LabSplit) -> None:
-    alone = Batches(split, 6, "cpu", seed=1)
-    shares = [Batches(split, 6, "cpu", seed=1, rank=rank, world=3) for rank in range(3)]
+@pytest.mark.parametrize("options", AUGMENTED)
+def test_the_processes_share_every_batch(split: LabSplit, options: dict[str, float]) -> None:
+    alone = Batches(split, 6, "cpu", seed=1, **options)
+    shares = [Batches(split, 6, "cpu", seed=1, rank=rank, world=3, **options) for rank in range(3)]
     for whole, *parts in zip(alone.epoch(2), *(share.epoch(2) for share in shares), strict=True):
         assert [len(part.labels) for part in parts] == [2, 2, 2]
         together = Batch(*(torch.cat(values) for values in zip(*parts, strict=True)))

@@ -40,7 +40,8 @@ def tintype_(weights, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(*words, model=weights):
-        monkeypatch.setattr(sys, "argv", ["tintype", "colorize", *map(str, words), "--model", str(model)])
+        chosen = () if model is None else ("--model", str(model))
+        monkeypatch.setattr(sys, "argv", ["tintype", "colorize", *map(str, words), *chosen])
         with pytest.raises(SystemExit) as ended:
             tintype.cli.main()
         said = capsys.readouterr()
@@ -564,3 +565,35 @@ def test_help_waits_for_nothing():
 def test_the_options_name_all_that_there_is():
     assert set(get_args(FormatName)) == {"same", *FORMATS}
     assert get_args(BackendName) == backends.BACKENDS
+
+
+def test_odd_photos_by_the_released_model(tintype_, everyday):
+    """Smaller than the network's stride, of one tone, many times as long as wide, of other kinds of gray."""
+    Path("odd").mkdir()
+    sizes = {"dot": (1, 1), "tiny": (3, 2), "small": (31, 31), "panorama": (1200, 60), "tower": (60, 1200)}
+    for name, size in sizes.items():
+        GRAY.resize(size).save(f"odd/{name}.png")
+    for name, level in (("black", 0), ("white", 255)):
+        Image.new("L", (90, 70), level).save(f"odd/{name}.png")
+    deep = np.asarray(GRAY, np.uint16) * 257
+    Image.fromarray(deep).save("odd/deep.png")
+    see_through = GRAY.copy()
+    see_through.putalpha(Image.linear_gradient("L").resize(GRAY.size))
+    see_through.save("odd/alpha.png")
+
+    assert tintype_("odd", "-o", "out", model=None) == (0, "9 in colour: out\n", "")
+    for name in ("dot", "tiny", "small", "panorama", "tower", "alpha"):
+        gray, colored = Image.open(f"odd/{name}.png"), Image.open(f"out/{name}.png")
+        assert colored.size == gray.size
+        assert colored.mode == ("RGBA" if name == "alpha" else "RGB")
+        lightness = [rgb2lab(one.convert("RGB"))[..., 0] for one in (gray, colored)]
+        np.testing.assert_allclose(*lightness, atol=0.5)
+        assert colored.size == (1, 1) or chroma(Path("out") / f"{name}.png") > 1
+    np.testing.assert_array_equal(
+        np.asarray(Image.open("out/alpha.png"))[..., 3], np.asarray(see_through.getchannel("A"))
+    )
+    assert Image.open("out/black.png").getextrema() == ((0, 0),) * 3
+    assert Image.open("out/white.png").getextrema() == ((255, 255),) * 3
+    written = cv2.imread("out/deep.png", cv2.IMREAD_UNCHANGED)
+    assert (written.dtype, written.shape) == (np.uint16, (120, 180, 3))
+    np.testing.assert_allclose(rgb2lab(written[..., ::-1])[..., 0], rgb2lab(GRAY.convert("RGB"))[..., 0], atol=0.05)

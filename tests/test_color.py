@@ -15,6 +15,7 @@ from tintype.color import (
     rgb_to_lab,
     to_uint8,
 )
+from tintype.color.lab import gray_rgb
 
 CORNERS = torch.tensor([[[float(i >> k & 1) for k in range(3)]] for i in range(8)]).view(8, 3, 1, 1)
 
@@ -189,3 +190,11 @@ def test_what_is_not_a_colour_is_refused() -> None:
         rgb_to_lab(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"lab has the shape \(4, 4, 3\); allowed: \(..., 3, H, W\)"):
         lab_to_rgb(torch.zeros(4, 4, 3))
+
+
+def test_the_gray_of_a_lightness_is_lab_without_chroma():
+    L = torch.linspace(0, 100, 1001, dtype=torch.float64)[None]
+    lab = torch.stack([L, torch.zeros_like(L), torch.zeros_like(L)])
+    levels = torch.from_numpy(reference.lab2rgb(lab.numpy(), channel_axis=0))
+    # skimage's inverse matrix leaves grays a little color
+    torch.testing.assert_close(gray_rgb(L).expand(3, -1, -1), levels, rtol=0, atol=2e-4)

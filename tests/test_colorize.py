@@ -208,3 +208,24 @@ def test_in_every_space_the_gray_version_is_what_is_seen(space):
     np.testing.assert_allclose(rgb2lab(out)[..., 0], lab[0, 0].item(), atol=0.6)
     if space in ("lab", "rgb"):  # the others' chroma means another ab beside the gray version's lightness
         np.testing.assert_allclose(rgb2lab(out)[..., 1:], lab[0, 1:, 0, 0].expand(8, 8, 2), atol=1.0)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 3), (31, 31), (60, 1200), (1200, 60), (1, 400)], ids=lambda shape: "x".join(map(str, shape))
+)
+def test_photos_smaller_than_the_networks_stride_and_long_panoramas(everyday, shape):
+    gray = np.random.default_rng(2).integers(60, 200, shape, dtype=np.uint8)
+    out = Colorizer.load()(gray)
+    assert out.shape == (*shape, 3)
+    truth = rgb2lab(np.repeat(gray[..., None], 3, axis=2))
+    np.testing.assert_allclose(rgb2lab(out)[..., 0], truth[..., 0], atol=0.3)
+    assert np.hypot(*np.moveaxis(rgb2lab(out)[..., 1:], 2, 0)).max() > 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("white", [False, True], ids=["black", "white"])
+def test_black_stays_black_and_white_white(everyday, dtype, white):
+    level = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1.0) if white else 0
+    photo = np.full((50, 70), level, dtype)
+    out = Colorizer.load()(photo)
+    np.testing.assert_allclose(out, np.repeat(photo[..., None], 3, axis=2), atol=1e-4 if dtype == np.float32 else 0)

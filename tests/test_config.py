@@ -59,6 +59,26 @@ def test_overrides_merge_dicts_and_replace_lists():
             {"generator": {"spectral_norm": True}, "training": {"ema": 0.9}},
             "training.ema = 0.9 with generator.spectral_norm = true",
         ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "frozen_levels": 2}]}},
+            "training.phases.frozen_levels = 2 with generator.name = 'unet': only 'timm_unet'",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "encoder_lr_factor": 0.1}]}},
+            "training.phases.encoder_lr_factor = 0.1 with generator.name = 'unet': only 'timm_unet'",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "loss": {"l1": 3}}]}},
+            "training.phases.loss.l1: unknown key; allowed: adversarial, adversarial_weight",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "loss": {"bins_weight": 1.0}}]}},
+            "loss.bins_weight = 1.0 with generator.head = 'regression'",
+        ),
+        (
+            {"training": {"phases": [{"train": "generator", "epochs": 1, "loss": {"class_weight": 1.0}}]}},
+            "training.phases.loss.class_weight = 1.0: the class branch is there in all phases or in none",
+        ),
     ],
 )
 def test_errors_are_one_line_with_key_value_and_what_is_allowed(change, message):
@@ -94,6 +114,21 @@ def test_default_lab_is_valid_and_rows_inherit(tmp_path, pytestconfig):
             {"r": {"discriminator": {"name": "unet", "layers": 7}}},
             "rows.r: discriminator.layers = 7 with preprocess.image_size = 64",
         ),
+        (
+            {"r": {"training": {"phases": [{"train": "generator", "epochs": 1, "image_size": 128}]}}},
+            "rows.r: training.phases.0.image_size = 128 with preprocess.image_size = 64: photos are not enlarged; "
+            "allowed: 16 to 64",
+        ),
+        (
+            {"r": {"training": {"phases": [{"train": "generator", "epochs": 1, "image_size": 8}]}}},
+            "rows.r.training.phases.0.image_size = 8: input should be greater than or equal to 16",
+        ),
+        (
+            {"r": {"training": {"phases": [{"train": "generator", "epochs": 1, "image_size": 16}]}}},
+            "rows.r: generator.depth = 6 with training.phases.0.image_size = 16: each encoder block halves the size; "
+            "allowed: a depth up to 4",
+        ),
+        ({"r": {"training": {"crop_scale": 0.0}}}, "rows.r.training.crop_scale = 0.0: input should be greater than 0"),
         ({"r": {"loss": {"perceptual_weight": 1.0}}}, "rows.r: loss.perceptual_weight = 1.0 with features.perceptual"),
     ],
 )
@@ -110,6 +145,14 @@ def test_lab_planes_are_those_of_lab_alone(tmp_path, pytestconfig):
     values["evaluate"]["spaces"] = ["rgb", "lab_planes"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": {"r": {"generator": {"space": "hsv"}}}}))
     with pytest.raises(ConfigError, match=r"rows\.r: generator\.space = 'hsv' with 'lab_planes' in evaluate\.spaces"):
+        load_lab(tmp_path / "params.yaml")
+
+
+def test_classes_are_not_drawn_among_splits(tmp_path, pytestconfig):
+    values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
+    values["filter"]["split"], values["data"]["classes"] = "folders", 2
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"^data\.classes = 2 with filter\.split = 'folders': they are drawn among"):
         load_lab(tmp_path / "params.yaml")
 
 
@@ -150,7 +193,7 @@ def test_stages_depend_on_whole_rooms_file_by_file(pytestconfig):
             if room in ("colorize", "serving"):
                 continue  # what is registered runs a part of them: tests/test_tracking.py
             if room == "features" and name != "features":
-                continue  # measuring runs the judge, training the teacher: tests/test_features.py
+                continue  # measuring and training run their own networks: tests/test_features.py
             files = {f"{room}/{file.name}" for file in (root / "src/tintype" / room).iterdir() if file.suffix == ".py"}
             if name not in ("train", "evaluate"):
                 files.discard("color/bins.py")  # the classifying generator's

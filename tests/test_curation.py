@@ -280,6 +280,105 @@ def test_too_few_are_left_after_the_filter(raw, tmp_path):
         curate(raw, Filter(validation=1, test=2), tmp_path / "out")
 
 
+# splits that folders give
+
+
+@pytest.fixture
+def kept(tmp_path) -> Path:
+    """Twenty photos in train/, of two classes, four in test/."""
+    for i in range(24):
+        place = "test" if i >= 20 else "train"
+        put(tmp_path / "raw", f"{place}/{'a' if i % 2 else 'b/deep'}/{i:02}.png", scene(i))
+    list_photos(tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+FOLDERS = Filter(split="folders", validation=0.2)
+
+
+def manifest(out: Path) -> dict[str, tuple[str, str]]:
+    return {row["path"]: (row["split"], row["class"]) for row in read_table(out / "manifest.csv")}
+
+
+def test_folders_keep_their_split_and_validation_is_drawn_from_train(kept, tmp_path):
+    summary = curate(kept, FOLDERS, tmp_path / "out")
+    assert summary.photos == {"train": 16, "validation": 4, "test": 4}
+    assert summary.classes == ["a", "b"]
+    found = manifest(tmp_path / "out")
+    assert {path for path, (split, _) in found.items() if split == "test"} == {p for p in found if p[:5] == "test/"}
+    assert Counter(found.values())["validation", "a"] == 2
+    assert all(label == path.split("/")[1] for path, (_, label) in found.items())
+    curate(kept, FOLDERS, tmp_path / "again")
+    assert manifest(tmp_path / "again") == found
+    curate(kept, FOLDERS.model_copy(update={"seed": 2}), tmp_path / "seed")
+    assert manifest(tmp_path / "seed") != found
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "Val"])
+def test_a_validation_folder_is_kept_too(kept, tmp_path, name):
+    for i in range(30, 33):
+        put(kept, f"{name}/{i}.png", scene(i))
+    list_photos(kept)
+    summary = curate(kept, FOLDERS, tmp_path / "out")
+    assert summary.photos == {"train": 20, "validation": 3, "test": 4}
+    assert manifest(tmp_path / "out")[f"{name}/30.png"] == ("validation", "")
+
+
+def test_what_is_in_the_test_is_dropped_from_train_and_never_from_the_test(kept, tmp_path):
+    shutil.copy(kept / "photos/test/a/21.png", kept / "photos/train/a/01 again.png")
+    put(kept, "val/of test.bmp", scene(22))
+    put(kept, "val/own.png", scene(40))
+    put(kept, "train/of val.bmp", scene(40))
+    list_photos(kept)
+    summary = curate(kept, FOLDERS, tmp_path / "out")
+    assert summary.photos == {"train": 20, "validation": 1, "test": 4}
+    assert {row["path"]: row["reason"] for row in read_table(tmp_path / "out/rejected.csv")} == {
+        "train/a/01 again.png": "duplicate of test/a/21.png",
+        "train/of val.bmp": "duplicate of val/own.png",
+        "val/of test.bmp": "duplicate of test/b/deep/22.png",
+    }
+
+
+def test_a_csv_names_the_classes_beside_the_folders(kept, tmp_path):
+    rows = [(path, "z" if "0" in path else "") for path in manifest_paths(kept)]
+    write_table(kept / "labels.csv", ("path", "class"), rows)
+    summary = curate(kept, FOLDERS, tmp_path / "out")
+    assert summary.classes == ["z"]
+    assert summary.photos == {"train": 16, "validation": 4, "test": 4}
+
+
+def manifest_paths(raw: Path) -> list[str]:
+    return [row["path"] for row in read_table(raw / "labels.csv")]
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "message"),
+    [
+        (
+            {"extra/1.png": 50},
+            {},
+            r"^filter\.split = 'folders': 'extra/1\.png' lies in no split's folder; allowed ",
+        ),
+        ({"1.png": 50}, {}, r"^filter\.split = 'folders': '1\.png' lies in no split's folder"),
+        ({"test": None}, {}, r"^filter\.split = 'folders': 0 photos in test/, at least 2 are needed"),
+        ({"train": None}, {}, r"^filter\.split = 'folders': no photos in train/; put some there"),
+        ({}, {"validation": 20}, r"^filter\.validation = 20: leaves none of 20 photos in train/"),
+        ({}, {"validation": 2.0}, r"^filter\.validation = 2\.0: allowed is a share under 1"),
+    ],
+)
+def test_folders_that_give_no_split(kept, tmp_path, change, config, message):
+    for name, seed in change.items():
+        if seed is None:
+            shutil.rmtree(kept / "photos" / name)
+        else:
+            put(kept, name, scene(seed))
+    list_photos(kept)
+    with pytest.raises(ConfigError, match=message) as caught:
+        curate(kept, FOLDERS.model_copy(update=config), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="needs the folder of real photos")
 def test_real_photos(tmp_path):
     (tmp_path / "raw").mkdir()

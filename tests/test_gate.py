@@ -23,7 +23,7 @@ GATE = Gate.model_validate(
             "psnr": {"direction": "max", "absolute": 0.1, "relative": 0.01},
             "ciede2000": {"direction": "min", "absolute": 0.5, "relative": 0},
             "colorfulness": {"direction": "none", "absolute": 2, "relative": 0},
-            "fid_in_domain": {"direction": "min", "absolute": 0, "relative": 0.1},
+            "fid_lite2": {"direction": "min", "absolute": 0, "relative": 0.1},
         },
     }
 )
@@ -48,7 +48,7 @@ def verdict(metric, then, now, without_chance=()):
         ("colorfulness", 50.0, 51.9, Verdict.SAME),
         ("colorfulness", 50.0, 52.1, Verdict.MOVED),
         ("colorfulness", 50.0, 47.9, Verdict.MOVED),
-        ("fid_in_domain", -2.0, -1.9, Verdict.SAME),  # the tolerance is of the size, not of the sign
+        ("fid_lite2", -2.0, -1.9, Verdict.SAME),  # the tolerance is of the size, not of the sign
         ("ciede2000", 9.0, math.nan, Verdict.MISSING),
         ("ciede2000", 9.0, math.inf, Verdict.MISSING),
         ("ciede2000", math.nan, 9.0, Verdict.NEW),
@@ -65,7 +65,9 @@ def test_a_figure_is_judged_by_its_direction_and_tolerance(metric, then, now, ex
         ("psnr", 20.0, 19.98, Verdict.WORSE),
         ("psnr", 20.0, 20.02, Verdict.TOO_GOOD),
         ("colorfulness", 50.0, 50.2, Verdict.MOVED),
-        ("fid_in_domain", 30.0, 32.0, Verdict.SAME),  # the network behind it is trained: that is chance
+        ("fid_lite2", 30.0, 32.0, Verdict.WORSE),
+        ("ssim", 0.8, 0.8004, Verdict.SAME),  # that needs no tolerance
+        ("ssim", 0.8, 0.79, Verdict.WORSE),
     ],
 )
 def test_where_no_chance_came_in_a_figure_must_stay(metric, then, now, expected):
@@ -73,7 +75,7 @@ def test_where_no_chance_came_in_a_figure_must_stay(metric, then, now, expected)
 
 
 def test_a_floor_never_improves():
-    then, now = {"gray": {"fid_in_domain": 30.0, "psnr": 19.0}}, {"gray": {"fid_in_domain": 3.0, "psnr": 19.02}}
+    then, now = {"gray": {"fid_lite2": 30.0, "psnr": 19.0}}, {"gray": {"fid_lite2": 3.0, "psnr": 19.02}}
     assert [figure.verdict for figure in compare(then, now, GATE, ["gray"])] == [Verdict.MOVED, Verdict.MOVED]
 
 
@@ -93,9 +95,14 @@ def test_what_is_gone_fails_and_what_is_new_is_told():
     assert found["kept", "ciede2000"].why == "the row no longer has it"
 
 
-def test_a_metric_without_a_tolerance_cannot_be_compared():
-    with pytest.raises(ConfigError, match=r"gate\.tolerances\.ssim: missing, row has that metric"):
-        verdict("ssim", 0.8, 0.8)
+def test_a_metric_without_a_tolerance_is_not_judged_and_the_result_says_so():
+    (figure,) = compared = compare({"row": {"ssim": 0.8}}, {"row": {"ssim": 0.1}}, GATE, [])
+    assert (figure.verdict, figure.tolerance, figure.verdict.fails) == (Verdict.NOT_JUDGED, None, False)
+    first, last = as_text(compared, "main").splitlines()[1:]
+    assert first.endswith("not judged: it has no tolerance, `tintype gate --calibrate` measures one")
+    assert last == "gate passed against main: 1 not judged"
+    gone = compare({"row": {"ssim": 0.8}}, {"row": {}}, GATE, [])
+    assert [figure.verdict for figure in gone] == [Verdict.MISSING]
 
 
 def test_the_result_for_people_and_machines():

@@ -1,5 +1,6 @@
 """Labs for one's own photos, made by the command, up to the first stages; CI runs one whole on real photos."""
 
+import json
 import shutil
 import sys
 
@@ -64,6 +65,32 @@ def test_a_lab_inside_the_checkout_shares_its_cache_and_flat_photos_lose_the_cla
     assert Lab(lab).run("dvc", "cache", "dir").stdout.strip() == str(checkout.root / ".dvc/cache")
     assert "labs" not in checkout.run("dvc", "status").stdout
     shutil.rmtree(checkout.root / "labs")
+
+
+def test_a_lab_that_starts_from_the_released_model(init_lab, checkout, photos, tmp_path):
+    lab = tmp_path / "fine"
+    told = init_lab(lab, "--photos", photos, "--limit", 60, "--minutes", 0.5, "--fine-tune").stdout
+    assert "rows fine_tuned" in told
+    row = load_lab(lab / "params.yaml").row("fine_tuned")
+    ours = load_lab(checkout.root / "tables/everyday/params.yaml").row("everyday")
+    assert row.generator == ours.generator.model_copy(update={"weights": "everyday"})
+    assert row.training.phases[0].lr < ours.training.phases[0].lr
+
+
+def test_a_tree_that_is_split_keeps_its_split(init_lab, photos, tmp_path):
+    tree = tmp_path / "tree"
+    for number, photo in enumerate(sorted(photos.glob("meadow/[0-9]*.jpg"))[:8]):
+        place = tree / ("test" if number % 4 == 0 else "train") / "meadow"
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, place)
+    told = init_lab(tmp_path / "lab", "--photos", tree, "--minutes", 0.5).stdout
+    assert "a lab of 8 photos in 1 classes" in told
+    assert "photos keep the split of their folders (filter.split: folders): 2 in test, 6 in train" in told
+    assert load_lab(tmp_path / "lab/params.yaml").filter.split == "folders"
+    Lab(tmp_path / "lab").run("dvc", "repro", "filter")
+    summary = json.loads((tmp_path / "lab/data/curated/summary.json").read_text())
+    assert summary["photos"]["test"] == 2
+    assert summary["classes"] == ["meadow"]
 
 
 @pytest.mark.parametrize(

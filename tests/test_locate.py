@@ -129,7 +129,7 @@ def test_folders_and_files(lab, tmp_path):
         ("0" * 32, "0{32}.*not found"),
         (
             "no/such/folder",
-            "no/such/folder: no such model; allowed: a folder with generator.safetensors, an .onnx file",
+            "no/such/folder: no such model; allowed: everyday, a folder with generator.safetensors, an .onnx file",
         ),
         ("metrics", "no generator.safetensors in this folder"),
         ("models", "several models; allowed: one of models/a, models/b"),

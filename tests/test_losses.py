@@ -32,7 +32,7 @@ def terms_of(loss, chroma, truth, *, lightness=None, labels=None, fake_logits=No
     bin_weights = more.pop("bin_weights", None)
     prediction = Prediction(chroma, **{"class_logits": None, "bin_logits": None, **more})
     criterion = Criterion(loss, SPACES[space], teacher, bin_weights)
-    return generator_terms(criterion, Batch(lightness, truth, labels), prediction, fake_logits)
+    return generator_terms(criterion, Batch(lightness, truth, labels, lightness), prediction, fake_logits)
 
 
 def linear(w):

@@ -16,12 +16,14 @@ from torch import Tensor
 from tintype.color import SPACES, lab_to_net, rgb_to_lab
 from tintype.config import ConfigError, Evaluate
 from tintype.data.cache import LabSplit, decode, encode
+from tintype.features import imagenet
+from tintype.features.efficientnet_lite import EfficientNetLite2
 from tintype.features.network import FeatureNetwork
-from tintype.metrics import FLOOR_NAMES, METRICS, distributions, evaluate, metric_names, metric_of
+from tintype.features.truth import embed_truth, lab_planes, shown
+from tintype.metrics import FLOOR_NAMES, METRICS, SUFFIXES, distributions, evaluate, metric_names, metric_of
 from tintype.metrics import evaluation as evaluation_module
 from tintype.metrics.colour import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances
-from tintype.metrics.evaluation import lab_planes, shown
 from tintype.metrics.floors import FLOORS
 from tintype.metrics.grid import best_median_worst
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
@@ -33,7 +35,8 @@ BOTH_SPACES = Evaluate(spaces=("rgb", "lab_planes"), batch_size=8)
 class Moments(FeatureNetwork):
     """Stands in for a feature network: 6 values a photo, the planes' means and deviations."""
 
-    suffix = "_in_domain"
+    suffix = "_lite2"
+    distance_name = "feature_distance"
     num_features = 6
 
     def embed(self, rgb: Tensor) -> Tensor:
@@ -46,6 +49,7 @@ class Moments(FeatureNetwork):
 
 class Published(Moments):
     suffix = ""
+    distance_name = "lpips"
 
 
 def smooth_photos(n: int, seed: int = 0, size: int = 24) -> Tensor:
@@ -212,9 +216,9 @@ def features(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 
 def distances(predicted: np.ndarray, true: np.ndarray, batch: int = 7) -> dict[str, float]:
-    running = FeatureDistances(predicted.shape[1], len(predicted), CPU)
+    running = FeatureDistances(torch.from_numpy(true), len(predicted), CPU)
     for start in range(0, len(predicted), batch):
-        running.update(*(torch.from_numpy(x[start : start + batch]) for x in (predicted, true)))
+        running.update(torch.from_numpy(predicted[start : start + batch]))
     return running.compute()
 
 
@@ -263,11 +267,12 @@ def test_kid_of_many_photos_is_a_seeded_mean_over_subsets(monkeypatch):
 
 def test_kid_keeps_at_most_so_many_photos(monkeypatch):
     monkeypatch.setattr(distributions, "KID_PHOTOS", 16)
-    running = FeatureDistances(5, 100, CPU)
     x = torch.from_numpy(features(100, seed=1))
+    running = FeatureDistances(x, 100, CPU)
     for start in range(0, 100, 9):
-        running.update(x[start : start + 9], x[start : start + 9])
+        running.update(x[start : start + 9])
     assert sum(map(len, running._kid.real_features)) == 16
+    assert sum(map(len, running._kid.fake_features)) == 16
     running.compute()
 
 
@@ -285,9 +290,9 @@ def test_every_figure_is_of_its_space(figures, split, space):
         "ssim": float(ssim(predicted, truth).mean()),
         "rmse": float((predicted - truth).square().mean().sqrt()),
         "l1": float((predicted - truth).abs().mean()),
-        "lpips_in_domain": float(network.distance(predicted, truth).mean()),
-        "fid_in_domain": frechet(*embedded),
-        "kid_in_domain": polynomial_mmd(*embedded),
+        "feature_distance_lite2": float(network.distance(predicted, truth).mean()),
+        "fid_lite2": frechet(*embedded),
+        "kid_lite2": polynomial_mmd(*embedded),
     }
     for name, value in want.items():
         assert figures[name + space] == pytest.approx(value, rel=1e-4), name
@@ -304,26 +309,31 @@ def test_white_in_lab_planes():
 
 
 RGB_NAMES = """psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap
-lpips_in_domain fid_in_domain kid_in_domain"""
+feature_distance_lite2 fid_lite2 kid_lite2"""
 LAB_PLANES_NAMES = """psnr_lab_planes psnr_pooled_lab_planes ssim_lab_planes rmse_lab_planes l1_lab_planes
-lpips_in_domain_lab_planes fid_in_domain_lab_planes kid_in_domain_lab_planes"""
+feature_distance_lite2_lab_planes fid_lite2_lab_planes kid_lite2_lab_planes"""
 
 
 def test_names_are_the_documented_ones(figures, split):
-    assert list(METRICS) == [*RGB_NAMES.replace("_in_domain", "").split(), "class_accuracy", "fid_torchvision"]
     assert list(figures) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
     published = evaluate(FLOORS["gray"](split), split, Published(), Evaluate(), CPU)
-    assert list(published) == list(METRICS)[:-2] == metric_names("", ["rgb"])
-    assert metric_names("", ["rgb"], classes=True, torchvision=True) == list(METRICS)
+    names = RGB_NAMES.replace("feature_distance_lite2", "lpips").replace("_lite2", "").split()
+    assert list(published) == names == metric_names("", ["rgb"])
+    also = ["class_accuracy", "fid_torchvision"]
+    assert metric_names("", ["rgb"], classes=True, torchvision=True) == [*names, *also]
+    assert set(METRICS) == {*names, *also, "feature_distance"}
+    assert {"efficientnet_lite": EfficientNetLite2.suffix, "imagenet": imagenet.ImageNet.suffix} == SUFFIXES
 
 
 def test_metric_of_a_full_name():
-    assert metric_of("fid_in_domain_lab_planes") is METRICS["fid"]
+    assert metric_of("fid_lite2_lab_planes") is metric_of("fid") is METRICS["fid"]
+    assert metric_of("feature_distance_lite2") is METRICS["feature_distance"]
     assert metric_of("psnr_lab_planes").direction == "max"
     assert metric_of("colorfulness").direction is None
     assert metric_of("fid_torchvision") is METRICS["fid_torchvision"]
-    wrong_ones = ("fidd", "psnr_in_domain", "ciede2000_lab_planes", "fid_lab_planes_in_domain", "")
-    for wrong in (*wrong_ones, "fid_torchvision_in_domain", "custom_accuracy_lab_planes"):
+    wrong_ones = ("fidd", "psnr_lite2", "ciede2000_lab_planes", "fid_lab_planes_lite2", "")
+    others = ("lpips_lite2", "feature_distance", "fid_in_domain", "fid_torchvision_lite2", "custom_accuracy_lab_planes")
+    for wrong in (*wrong_ones, *others):
         with pytest.raises(ConfigError, match=f"metric '{wrong}': unknown; allowed: psnr"):
             metric_of(wrong)
 
@@ -333,9 +343,9 @@ def test_a_perfect_prediction(split):
     for space in ("", "_lab_planes"):
         assert perfect["psnr" + space] == perfect["psnr_pooled" + space] == 100
         assert perfect["ssim" + space] == pytest.approx(1)
-        assert perfect["rmse" + space] == perfect["l1" + space] == perfect["lpips_in_domain" + space] == 0
-        assert perfect["fid_in_domain" + space] == pytest.approx(0, abs=1e-6)
-        assert perfect["kid_in_domain" + space] <= 0  # unbiased: what is equal scores below 0
+        assert perfect["rmse" + space] == perfect["l1" + space] == perfect["feature_distance_lite2" + space] == 0
+        assert perfect["fid_lite2" + space] == pytest.approx(0, abs=1e-6)
+        assert perfect["kid_lite2" + space] <= 0  # unbiased: what is equal scores below 0
     assert perfect["ciede2000"] == perfect["colorfulness_gap"] == 0
     assert perfect["custom_accuracy"] == 1
 
@@ -407,6 +417,28 @@ def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split
     also = evaluate(Cheat(split, noisy), labelled, Moments(), BOTH_SPACES, CPU, classify=classify)
     assert also.pop("class_accuracy") == 13 / 16
     assert also == figures
+
+
+def test_the_true_photos_are_embedded_once_for_all_rows(split, figures):
+    class Counted(Moments):
+        embedded = 0
+
+        def embed(self, rgb: Tensor) -> Tensor:
+            self.embedded += len(rgb)
+            return super().embed(rgb)
+
+        def distance(self, a: Tensor, b: Tensor) -> Tensor:
+            return Moments().distance(a, b)
+
+    network = Counted()
+    truth = embed_truth(split, network, BOTH_SPACES.spaces, CPU, Six())
+    assert {name: len(embeddings) for name, embeddings in truth.items()} == dict.fromkeys(
+        ("rgb", "lab_planes", "torchvision"), len(split)
+    )
+    assert network.embedded == 2 * len(split)
+    for rows in (1, 2):
+        assert evaluate(Cheat(split, noisy), split, network, BOTH_SPACES, CPU, truth=truth) == figures
+        assert network.embedded == (2 + 2 * rows) * len(split)
 
 
 @pytest.mark.parametrize("batch_size", [1, 20, 32])

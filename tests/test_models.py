@@ -26,13 +26,13 @@ from tintype.models import (
     build_generator,
     load_generator,
     save_generator,
-    start_from_imagenet,
     weights_hash,
 )
 from tintype.models.attention import SelfAttention
 from tintype.models.blocks import padded
 from tintype.models.resnet import MEAN, STD
 from tintype.published import PUBLISHED
+from tintype.training.pretrained import start_from
 
 SMALL = Generator(filters=4, depth=4)
 
@@ -44,6 +44,10 @@ VARIANTS = {
     "double_conv_unet": Generator(name="double_conv_unet", filters=4, depth=3, spectral_norm=True),
     "autoencoder": Generator(name="autoencoder", filters=4, depth=3),
     "resnet18_unet": Generator(name="resnet18_unet"),
+    "timm_unet": Generator(name="timm_unet", filters=4),
+    "timm_unet_classification": Generator(
+        name="timm_unet", encoder="mobilenetv3_small_050", filters=4, head="classification"
+    ),
 }
 """At least one of every generator, small where it can be."""
 
@@ -102,7 +106,7 @@ def test_there_is_a_variant_of_every_generator():
 
 
 def spaces_of(variant: Generator) -> list[str]:
-    return ["lab"] if variant.head == "classification" else sorted(SPACES)
+    return ["lab"] if variant.head == "classification" and variant.name == "unet" else sorted(SPACES)
 
 
 @pytest.mark.parametrize(("name", "space"), [(n, space) for n, v in VARIANTS.items() for space in spaces_of(v)])
@@ -212,6 +216,8 @@ def assert_same_in_every_layout_copy_and_precision(call, network, x):
         ("unet_classification_attention", (64, 64)),
         ("autoencoder", (40, 56)),
         ("resnet18_unet", (64, 64)),
+        ("timm_unet", (64, 64)),
+        ("timm_unet_classification", (64, 64)),
     ],
 )
 def test_a_size_that_does_not_divide_is_padded_with_its_edge(name, size):
@@ -410,8 +416,9 @@ def published_resnet(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_a_gray_photo_looks_to_the_encoder_as_to_resnet18(published_resnet, space):
-    generator = build_generator(Generator(name="resnet18_unet", space=space, weights="imagenet"), 0, 64).eval()
-    start_from_imagenet(generator)
+    params = Generator(name="resnet18_unet", space=space, weights="imagenet")
+    generator = build_generator(params, 0, 64).eval()
+    start_from(generator, params)
     gray = (to_uint8(torch.rand(2, 1, 64, 96)) / 255).expand(-1, 3, -1, -1)
     lightness, _ = SPACES[space].split(rgb_to_lab(gray))
     want: list[torch.Tensor] = []
@@ -433,7 +440,7 @@ def test_gray_is_normalized_as_imagenets_photos_are_on_average():
 def test_a_saved_resnet_needs_no_published_weights(tmp_path, published_resnet):
     params = Generator(name="resnet18_unet", weights="imagenet")
     generator = build_generator(params, 0, 64)
-    start_from_imagenet(generator)
+    start_from(generator, params)
     save_generator(tmp_path / "model", generator, config=params, classes=[], image_size=64)
     shutil.rmtree(tmp_path / "checkpoints")
     loaded, _ = load_generator(tmp_path / "model")
@@ -443,8 +450,10 @@ def test_a_saved_resnet_needs_no_published_weights(tmp_path, published_resnet):
 
 def test_damaged_published_weights_are_refused(tmp_path, published_resnet):
     (tmp_path / "checkpoints" / PUBLISHED["resnet18"].file_name).write_bytes(b"<html>")
+    params = Generator(name="resnet18_unet", weights="imagenet")
+    generator = build_generator(params, 0, 64)
     with pytest.raises(ConfigError, match=r"generator.weights = 'imagenet': no usable resnet18.*'none'"):
-        start_from_imagenet(build_generator(VARIANTS["resnet18_unet"], 0, 64))
+        start_from(generator, params)
 
 
 @pytest.mark.parametrize("classes", [[], ["beach", "forest"]])

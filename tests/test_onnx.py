@@ -1,10 +1,13 @@
 """Exported generators against torch's own answers, in files that know all that is needed of them."""
 
+import json
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -16,10 +19,12 @@ from tintype import Colorizer
 from tintype.cli import app
 from tintype.color import SPACES
 from tintype.colorize.backends import load_backend
-from tintype.colorize.backends.onnx import OnnxGenerator
+from tintype.colorize.backends.onnx import METADATA, OnnxGenerator
 from tintype.colorize.backends.pytorch import LabGenerator, TorchGenerator
-from tintype.colorize.export import _pooling, as_onnx, export_onnx
+from tintype.colorize.export import Precision, _pooling, as_onnx, export_onnx
 from tintype.config import ConfigError, Generator
+from tintype.inference import onnx_weights
+from tintype.inference.onnx_weights import read_weights, store_as_float16
 from tintype.models import build_generator, load_generator, save_generator
 
 PARITY = 1e-3
@@ -71,11 +76,13 @@ def exported(weights, tmp_path_factory):
 def test_every_generator_gives_torchs_answers_at_every_size(name, tmp_path):
     folder = saved(tmp_path, *CASES[name])
     theirs, ours = TorchGenerator(folder, "cpu"), OnnxGenerator(as_onnx(folder).content)
-    assert theirs.chroma_stride == ours.chroma_stride == (4 if CASES[name][0].head == "classification" else 1)
+    assert theirs.chroma_stride == ours.chroma_stride == (4 if "timm" in name or "classification" in name else 1)
     for shape in [(1, 64, 64), (3, 69, 100), (1, 100, 333), (2, 192, 128)]:
         expected = theirs(noise(*shape))
         assert expected.std() > 2
-        np.testing.assert_allclose(ours(noise(*shape)), expected, rtol=0, atol=PARITY)
+        # an untrained encoder of 40 layers, behind a softmax: measured 3e-3 of answers up to 100
+        atol = 1e-2 if "timm" in name else PARITY
+        np.testing.assert_allclose(ours(noise(*shape)), expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 16, 16), (1, 3, 50)])
@@ -232,3 +239,85 @@ def test_the_command_refuses_what_it_cannot_do(weights, exported, tmp_path):
         with pytest.raises(ConfigError, match=message):
             app(["export", *words], standalone_mode=False)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+SMALL = Generator(name="resnet18_unet")
+
+
+@pytest.fixture(scope="module", params=["unet", "resnet18_unet"])
+def halved(request, weights, tmp_path_factory):
+    """A folder of weights, and what is exported from it in fp32 and in fp16."""
+    folder = weights if request.param == "unet" else saved(tmp_path_factory.mktemp("resnet"), SMALL)
+    return folder, as_onnx(folder), as_onnx(folder, precision="fp16")
+
+
+def test_weights_in_fp16_halve_the_file_and_hardly_change_its_answers(halved):
+    folder, full, half = halved
+    large = len(full.content) > 1e6  # in small files the graph counts, too
+    assert len(half.content) / len(full.content) < (0.51 if large else 0.65)
+    expected = TorchGenerator(folder, "cpu")(noise(2, 69, 100))
+    difference = np.abs(OnnxGenerator(half.content)(noise(2, 69, 100)) - expected)
+    assert 1e-3 < difference.max() < 1  # measured: 0.1; rounding cannot be without a trace
+    assert difference.mean() < 0.05
+    assert full.difference < PARITY < half.difference < 1
+    onnx.checker.check_model(onnx.load_from_string(half.content), full_check=True)
+
+
+def test_onnx_runtime_casts_fp16_weights_and_folds_batch_norm_once_as_it_loads(halved, tmp_path):
+    optimized = []
+    for index, exported in enumerate(halved[1:]):
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{index}.onnx")
+        onnxruntime.InferenceSession(exported.content, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(tmp_path / f"{index}.onnx").graph
+        optimized.append([node.op_type for node in graph.node])
+        assert all(weight.data_type != TensorProto.FLOAT16 for weight in graph.initializer)
+    assert optimized[0] == optimized[1]
+    assert "BatchNormalization" not in optimized[0]
+
+
+def test_weights_keep_the_names_and_values_that_torch_has(halved):
+    folder, full, _ = halved
+    weights = read_weights(onnx.load_from_string(full.content))
+    expected = {
+        key: value.numpy()
+        for key, value in load_generator(folder)[0].state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    assert set(weights) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(weights[key], value)
+
+
+def test_files_of_earlier_versions_are_read(exported, tmp_path):
+    model = onnx.load(exported)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA)
+    values = json.loads(entry.value)
+    old = {key: values[key] for key in ("name", "image_size", "stride", "dropouts", "version")}
+    assert set(values) - set(old) == {"generator", "card"}
+    entry.value = json.dumps(old)
+    onnx.save(model, tmp_path / "old.onnx")
+    backend = load_backend(tmp_path / "old.onnx")
+    assert (backend.card, backend.metadata.generator) == (None, None)
+    np.testing.assert_array_equal(backend(noise(1, 32, 40)), OnnxGenerator(exported)(noise(1, 32, 40)))
+
+
+def test_a_file_in_fp16_that_differs_too_much_from_torch_is_not_written(weights, tmp_path, monkeypatch):
+    def damaged(model, names):
+        store_as_float16(model, names)
+        for weight in model.graph.initializer:
+            if weight.name.startswith("to_chroma") and len(weight.dims) > 1:
+                weight.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(weight), weight.name))
+
+    monkeypatch.setattr(onnx_weights, "store_as_float16", damaged)
+    with pytest.raises(ConfigError, match=r"precision fp16: changes the answers of .* Lab units; allowed: 1, or fp32"):
+        export_onnx(weights, tmp_path / "model.onnx", precision="fp16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_fp16(weights, exported, tmp_path, capsys):
+    file = tmp_path / "half.onnx"
+    app(["export", "--onnx", str(file), "--model", str(weights), "--precision", "fp16"], standalone_mode=False)
+    assert file.stat().st_size < 0.7 * exported.stat().st_size
+    assert get_args(Precision) == get_args(sys.modules["tintype.cli.export"].Precision)
+    assert "Lab units" in capsys.readouterr().out

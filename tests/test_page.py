@@ -19,6 +19,7 @@ from skimage.color import rgb2lab
 
 from tintype import Colorizer
 from tintype.colorize.locate import Located
+from tintype.inference.model_card import ModelCard
 
 PAGE = Path(__file__).resolve().parents[1] / "src/tintype/serving/page"
 EXAMPLES = PAGE.parent / "examples"
@@ -59,7 +60,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     save_generator(folder, generator, config=config, classes=[], image_size=32)
 
     located = Located(folder, "sepia 1 (row)", {"ciede2000": 7.465, "psnr": 25.4})
-    app = create_app(Colorizer.load(folder), located)
+    colorizer = Colorizer.load(folder)
+    colorizer.backend.card = ModelCard(
+        name="sepia",
+        version="1",
+        description="Colors all in sepia.",
+        data="none",
+        license="MIT",
+        limitations="Knows no blue.",
+        metrics={},
+        weights_sha256="0" * 64,
+    )
+    app = create_app(colorizer, located)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -549,6 +561,7 @@ def test_examples_and_what_is_known_of_the_model(visit):
     assert visit.answer().shape[:2] == (300, 451)
     assert page.locator("#model-name").inner_text() == "sepia 1 (row)"
     page.click("#model-name")
+    assert page.locator("#model-sheet p").all_inner_texts()[1:3] == ["Colors all in sepia.", "Knows no blue."]
     rows = [row.split() for row in page.locator("#model-sheet tr").all_inner_texts()]
     assert rows == [["CIEDE2000", "7.46", "↓"], ["PSNR,", "dB", "25.4", "↑"]]
     page.keyboard.press("Escape")

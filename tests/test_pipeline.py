@@ -35,7 +35,7 @@ def test_report_has_floors_and_rows_with_every_metric(finished_lab):
     assert list(rows) == ["gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"]
     names = (
         "psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap "
-        "lpips_in_domain fid_in_domain kid_in_domain class_accuracy"
+        "feature_distance_lite2 fid_lite2 kid_lite2 class_accuracy"
     )
     assert set(rows["gan_l1"]) == {"row", *names.split()}
     assert float(rows["gray"]["colorfulness"]) < 0.2  # 8-bit grays are neutral to half a step
@@ -94,6 +94,7 @@ def test_best_row_is_registered_once_as_champion(finished_lab, client):
     registered = json.loads((finished_lab.root / "report/registered.json").read_text())
     champion = client.get_model_version_by_alias("colorizer", "champion")
     assert registered["alias"] == "champion"
+    assert not list((finished_lab.root / "mlartifacts").rglob("*.onnx"))  # the released model stays in the package
     assert champion.tags["weights_sha256"] == weights_hash(finished_lab.root / "models" / registered["row"])
     versions = len(client.search_model_versions("name = 'colorizer'"))
     finished_lab.run("dvc", "repro", "--force", "--single-item", "register")
@@ -137,10 +138,11 @@ def test_champion_answers_over_http_with_full_size_photos(finished_lab):
         np.testing.assert_allclose(rgb2lab(colour)[..., 0], rgb2lab(gray)[..., 0], atol=1.0)
 
 
-def test_champion_is_what_the_command_line_and_python_take_in_its_lab(finished_lab, tmp_path):
+def test_the_command_line_and_python_take_the_champion_of_the_lab_around(finished_lab, tmp_path):
     photo = tmp_path / "cat.png"
     Image.fromarray(data.chelsea()).convert("L").save(photo)
-    finished_lab.run("tintype", "colorize", str(photo), "-o", str(tmp_path / "out"), "--device", "cpu")
+    words = ["--model", "models:/colorizer@champion", "--device", "cpu"]
+    finished_lab.run("tintype", "colorize", str(photo), "-o", str(tmp_path / "out"), *words)
     code = (
         "import sys; from tintype import Colorizer;"
         "Colorizer.load('models:/colorizer@champion', device='cpu')(sys.argv[1]).save(sys.argv[2])"

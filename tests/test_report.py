@@ -32,7 +32,7 @@ def write(tmp_path):
     metrics, curves, out = (tmp_path / name for name in ("metrics", "curves", "report"))
     metrics.mkdir()
     curves.mkdir()
-    measured = {"rmse": 0.1, "psnr": 20.0, "psnr_lab_planes": 25.5, "fid_in_domain": 2.0, "ciede2000": 9.0}
+    measured = {"rmse": 0.1, "psnr": 20.0, "psnr_lab_planes": 25.5, "fid_lite2": 2.0, "ciede2000": 9.0}
     for row in ("gray", "mean_ab", "gan", "nogan", "plain"):
         (metrics / f"{row}.json").write_text(json.dumps(measured))
     (curves / "plain.csv").write_text("epoch,phase,val_ciede2000\n1,generator,9\n2,generator,8\n")
@@ -64,7 +64,7 @@ def test_ours_beside_theirs_names_space_network_and_epochs(write):
         "|---|---|---|---|---|---|---|---|---|",
         "| `gan` | psnr ↑ | 20.00 | 26.36 | -6.36 | RGB |  | 1 | drawn |",
         "| `gan` | psnr_lab_planes ↑ | 25.50 | 25 | +0.50 | L, a, b as if RGB |  | 1 |  |",
-        # the in-domain figure is of another network: it is not compared
+        # fid_lite2 is of another network: it is not compared
         "| `gan` | fid ↓ | not measured | 1.506 |  | RGB | pytorch-fid's Inception | 1 |  |",
         "| `nogan` |  |  |  |  |  |  | 3 | failed |",
     ]

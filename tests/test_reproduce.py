@@ -259,6 +259,14 @@ def test_a_run_without_an_environment_may_be_of_another_one():
     assert not made.failed
 
 
+def test_on_another_machine_a_metric_without_a_tolerance_is_not_compared():
+    tags = {**RUN, **HERE, "threads": "1", "weights_sha256": "x"}
+    figures = {"test_psnr": 20.0, "test_ssim": 0.8}
+    made = compare({**RUN, **HERE}, figures, tags, {"test_psnr": 20.1, "test_ssim": 0.7}, GATE)
+    assert {finding.what: finding.verdict for finding in made.findings}["ssim"] is Verdict.UNCOMPARED
+    assert not made.failed
+
+
 def test_the_lab_of_a_run_without_the_tag_is_in_its_command(finished_lab):
     commit = finished_lab.run("git", "rev-parse", "HEAD").stdout.strip()
     command = f"git checkout {commit} && cd 'tables/coco8k' && dvc repro evaluate@gan"

@@ -182,6 +182,7 @@ def test_the_model_and_the_examples_are_told(running):
     model = running.http.get("/api/model").json()
     assert model["name"] == "colorizer 3 (row)"
     assert model["metrics"] == {"psnr": 25.4}
+    assert (model["description"], model["limitations"]) == ("", "")  # test_released.py has a model with a card
     assert model["image_size"] == 32
     assert model["limits"] == {
         "bytes": 4_000_000,

@@ -158,11 +158,26 @@ def test_what_cannot_be(tmp_path, config, message):
 
 def test_counts(tmp_path):
     put(tmp_path / "photos", "a/1.jpg", "a/2.jpg", "b/3.jpg", "4.jpg")
-    assert count_photos(tmp_path / "photos", None) == (4, 2)
+    assert count_photos(tmp_path / "photos", None) == (4, 2, {})
     write_table(tmp_path / "photos/labels.csv", ("path", "class"), [("4.jpg", "c")])
-    assert count_photos(tmp_path / "photos", "labels.csv") == (1, 1)
+    assert count_photos(tmp_path / "photos", "labels.csv") == (1, 1, {})
     with pytest.raises(ConfigError, match=r"data\.origin = '.*nowhere': no such folder"):
         count_photos(tmp_path / "nowhere", None)
+
+
+def test_counts_of_a_tree_that_is_split(tmp_path):
+    put(tmp_path / "photos", "train/a/1.jpg", "train/b/2.jpg", "train/3.jpg", "val/a/4.jpg", "sources.csv")
+    assert count_photos(tmp_path / "photos", None) == (4, 2, {})  # classes of these names: there is no test
+    put(tmp_path / "photos", "test/c/5.jpg")
+    assert count_photos(tmp_path / "photos", None) == (5, 3, {"train": 3, "validation": 1, "test": 1})
+    put(tmp_path / "photos", "other/6.jpg")
+    assert count_photos(tmp_path / "photos", None) == (6, 4, {})
+
+
+def test_limit_draws_from_every_folder_of_a_split(tmp_path):
+    put(tmp_path / "photos", *(f"train/{i}.jpg" for i in range(40)), *(f"test/{i % 3}/{i}.jpg" for i in range(20)))
+    download(data(limit=15), tmp_path / "raw", tmp_path)
+    assert Counter(path.split("/")[0] for path in listed(tmp_path / "raw")) == {"train": 10, "test": 5}
 
 
 def test_limit_draws_by_class_and_by_seed(tmp_path):

@@ -44,7 +44,7 @@ ROWS = {
 
 TINY = {
     # data and features need no download
-    **{"network": "in_domain", "torchvision": False, "weights": "none"},
+    **{"network": "efficientnet_lite", "torchvision": False, "weights": "none"},
     # the few photos leave something for every split
     **{"limit": 64, "classes": None, "validation": 0.1, "test": 0.25, "min_side": 16},
     # small networks, short training
@@ -68,7 +68,7 @@ def test_published_figures_are_those_of_metrics(table):
     for row in published.values():
         for name in row.figures:
             metric_of(name)  # raises where there is none such
-            assert "in_domain" not in name
+            assert "lite2" not in name
 
 
 @pytest.mark.parametrize("table", ROWS)
@@ -130,7 +130,7 @@ def reproduced(request, tmp_path_factory, photos, path):
         values = {**tiny(values), "published": published}
         values["data"] |= {"source": "folder", "origin": str(photos)}
         if values["features"]["perceptual"] == "imagenet":
-            values["features"]["perceptual"] = "in_domain"
+            values["features"]["perceptual"] = "efficientnet_lite"
         (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
         (folder / "dvc.lock").unlink(missing_ok=True)
     checkout.commit("tiny tables")
@@ -172,9 +172,7 @@ class Chain:
         config = lab.row(row)
 
         metrics = json.loads((root / f"metrics/{row}.json").read_text())
-        assert set(metrics) == set(
-            metric_names("_in_domain", lab.evaluate.spaces, classes=config.loss.class_weight > 0)
-        )
+        assert set(metrics) == set(metric_names("_lite2", lab.evaluate.spaces, classes=config.loss.class_weight > 0))
         assert all(math.isfinite(figure) for figure in metrics.values())
 
         card = json.loads((root / f"models/{row}/generator.json").read_text())
@@ -183,7 +181,7 @@ class Chain:
 
         curves = pd.read_csv(root / f"curves/{row}.csv").set_index("phase")
         assert list(curves.index) == [phase.train for phase in config.training.phases]
-        about = {"epoch", "lr", "val_l1", "val_ciede2000"}
+        about = {"epoch", "lr", "val_l1", "val_ciede2000", "val_colorfulness"}
         for phase, record in curves.iterrows():
             assert set(record.dropna().index) - about == terms_of(config.loss, phase)
 

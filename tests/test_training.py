@@ -25,13 +25,14 @@ from tintype.data.batches import Batch
 from tintype.data.cache import LabCache, build_cache, decode
 from tintype.losses import Criterion
 from tintype.models import build_generator
-from tintype.training import fit, step
+from tintype.training import fit, loop, step
+from tintype.training.average import Averaged
 from tintype.training.checkpoints import EXECUTED
 from tintype.training.curves import write_curves
 from tintype.training.probe import seconds_a_photo
 from tintype.training.schedule import generator_learns, learning_rate
 from tintype.training.setup import make_fabric, make_players
-from tintype.training.step import move_average, train_step
+from tintype.training.step import train_step
 
 SIZE = 32
 GAN = Phase(train="adversarial", epochs=2, lr=1e-3)
@@ -46,7 +47,7 @@ def make_row(
         generator=Generator(**{"filters": filters, "depth": 4, "dropout": dropout, **(generator or {})}),
         discriminator=Discriminator(**{"filters": filters, "layers": 2, "norm": norm, **(discriminator or {})}),
         loss=loss or Loss(),
-        training=Training(**{"batch_size": 4, "phases": phases or (GAN,), **training}),
+        training=Training(**{"batch_size": 4, "ema": 0.0, "phases": phases or (GAN,), **training}),
     )
 
 
@@ -103,7 +104,8 @@ def criterion_of(loss, space="lab") -> Criterion:
 
 def random_batch(photos=4) -> Batch:
     torch.manual_seed(7)
-    return Batch(torch.rand(photos, 1, SIZE, SIZE), torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2)
+    lightness = torch.rand(photos, 1, SIZE, SIZE)
+    return Batch(lightness, torch.rand(photos, 2, SIZE, SIZE), torch.arange(photos) % 2, lightness)
 
 
 # schedules
@@ -150,7 +152,7 @@ def test_a_step_is_that_of_a_plain_loop():
     optimizer_g, optimizer_d = (
         torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (generator, critic)
     )
-    gray, color, _ = batch = random_batch()
+    gray, color, *_ = batch = random_batch()
     one = torch.ones(())
     for _ in range(3):
         terms = train_step(players, batch, criterion_of(row.loss), fabric)
@@ -245,7 +247,7 @@ def test_one_batch_can_be_overfitted():
     players, fabric = started(row)
     batch = random_batch()
     noise = F.interpolate(torch.rand(4, 2, 4, 4), size=SIZE, mode="bilinear") - 0.5
-    batch = Batch(batch.lightness, noise, batch.labels)
+    batch = batch._replace(chroma=noise)
     losses = [train_step(players, batch, criterion_of(row.loss), fabric)["l1"].item() / 100 for _ in range(120)]
     assert losses[0] > 0.12
     assert losses[-1] < 0.03
@@ -254,19 +256,87 @@ def test_one_batch_can_be_overfitted():
 def test_the_moving_average_is_torchs():
     torch.manual_seed(1)
     network = build_generator(Generator(filters=4, depth=3), 0, 16)
-    ours = copy.deepcopy(network)
+    averaged = Averaged(network, 0.9)
+    averaged.updates = 1000  # past the warm-up
     theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
     theirs.update_parameters(network)  # the first update is a copy
     for _ in range(3):
         with torch.no_grad():
             for tensor in (*network.parameters(), *network.buffers()):
                 tensor.add_(1)
-        move_average(ours, network, 0.9)
+        averaged.move_to(network)
         theirs.update_parameters(network)
-    ours, theirs = ours.state_dict(), theirs.module.state_dict()
+    ours, theirs = averaged.network.state_dict(), theirs.module.state_dict()
     for name in ours:
         if ours[name].is_floating_point():
             torch.testing.assert_close(ours[name], theirs[name])
+
+
+def test_the_moving_average_warms_up():
+    """By hand: decays of 1/10, 2/11, 3/12, then the limit of 0.25."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    averaged, values = Averaged(network, 0.25), []
+    torch.nn.init.ones_(network.weight)
+    for _ in range(4):
+        averaged.move_to(network)
+        values.append(1 - averaged.network.weight.item())
+    assert values == pytest.approx([1 / 10, 2 / 110, 2 / 440, 2 / 1760], rel=1e-5)
+
+
+def test_a_phase_changes_the_rows_loss(cache, checkpoint):
+    """Three phases: L1; L1 and colorfulness; adversarial. Each has the terms of its own loss, and no other."""
+    phases = (
+        Phase(train="generator", epochs=1),
+        Phase(train="generator", epochs=1, loss={"colorfulness_weight": 2.0, "l1_weight": 50.0}),
+        Phase(train="adversarial", epochs=1, loss={"adversarial_weight": 0.5}),
+    )
+    row = make_row(*phases, loss=Loss(adversarial_weight=0.0))
+    assert [loss.l1_weight for loss in row.losses] == [100, 50, 100]
+    trained = train(row, cache, checkpoint)
+    terms = [{name for name in record if name in ("l1", "colorfulness", "adversarial")} for record in trained.curves]
+    assert terms == [{"l1"}, {"l1", "colorfulness"}, {"l1", "adversarial"}]
+
+
+def test_the_colorfulness_term_makes_colors_stronger(cache, tmp_path):
+    """Source of the term: DDColor, equation 6; its value by hand for flat colors has no deviation, only the mean."""
+    plain, vivid = (
+        train(
+            make_row(Phase(train="generator", epochs=4, lr=1e-3), loss=Loss(l1_weight=1.0, colorfulness_weight=weight)),
+            cache,
+            tmp_path / str(weight),
+        ).curves[-1]["val_colorfulness"]
+        for weight in (0.0, 20.0)
+    )
+    assert vivid > 1.2 * plain
+
+
+TIMM_ROW = make_row(
+    Phase(train="generator", epochs=1, frozen_levels=5),
+    Phase(train="generator", epochs=1, frozen_levels=2, encoder_lr_factor=0.1, image_size=16),
+    generator={"name": "timm_unet", "encoder": "mobilenetv3_small_050"},
+    ema=0.9,
+)
+
+
+def test_an_encoders_levels_learn_phase_by_phase(cache, checkpoint):
+    after = []
+
+    def remember(record, speed, panel):
+        state = torch.load(checkpoint, weights_only=True)["players"]["generator"]
+        after.append({name: value for name, value in state.items() if "running" not in name and "num_" not in name})
+
+    trained = train(TIMM_ROW, cache, checkpoint, on_epoch=remember, checkpoint_every_s=0)
+    assert trained.image_size == 16
+    moved = {name for name in after[0] if not torch.equal(after[0][name], after[1][name])}
+    encoder = {name.removeprefix("encoder.network.") for name in moved if name.startswith("encoder.")}
+    assert any(name.startswith("decoder.") for name in moved)
+    assert encoder
+    assert not any(name.startswith(("conv_stem", "blocks.0.")) for name in encoder)
+    torch.manual_seed(TIMM_ROW.training.seed)
+    fresh = build_generator(TIMM_ROW.generator, 0, SIZE).state_dict()
+    of_encoder = [name for name in after[0] if name.startswith("encoder.")]
+    assert all(torch.equal(fresh[name], after[0][name]) for name in of_encoder)  # all frozen at first
 
 
 # a row's training
@@ -274,12 +344,12 @@ def test_the_moving_average_is_torchs():
 
 def test_records(cache, checkpoint):
     seen = []
-    trained = train(WGAN_ROW, cache, checkpoint, on_epoch=lambda record, speed: seen.append((record, speed)))
+    trained = train(WGAN_ROW, cache, checkpoint, on_epoch=lambda record, speed, panel: seen.append((record, speed)))
     assert [record for record, _ in seen] == trained.curves
     assert all(speed["seconds"] > 0 and speed["photos_per_s"] > 0 for _, speed in seen)
     assert trained.is_rank_zero
     assert not trained.generator.training
-    validation = {"val_l1", "val_ciede2000"}
+    validation = {"val_l1", "val_ciede2000", "val_colorfulness"}
     critic, generator = {"critic_real", "critic_fake", "gradient_penalty"}, {"adversarial", "l2", "class"}
     for i, (phase, terms) in enumerate(
         [("generator", {"l2", "class"}), ("critic", critic), *[("adversarial", critic | generator)] * 6]
@@ -478,6 +548,11 @@ RESUMED = {
             "in RGB": {"generator": {"space": "rgb"}, "loss": Loss(space="rgb")},
             "double convolutions": {"generator": {"name": "double_conv_unet"}, "discriminator": {"name": "dense"}},
             "bfloat16": {"precision": "bf16-mixed"},
+            "frozen levels": {
+                "generator": {"name": "timm_unet", "encoder": "mobilenetv3_small_050"},
+                "discriminator": {"norm": "batch"},
+            },
+            "crops and degraded photos": {"crop_scale": 0.5, "degrade": 0.5, "ema": 0.99},
         }.items()
     },
 }
@@ -490,7 +565,7 @@ def test_resumed_it_ends_with_the_same_weights(cache, tmp_path, kind):
 
     row, epochs = RESUMED[kind]
 
-    def stop(record, speed):
+    def stop(record, speed, panel):
         if record["epoch"] == epochs:  # its checkpoint is written by then
             raise StopError
 
@@ -498,7 +573,7 @@ def test_resumed_it_ends_with_the_same_weights(cache, tmp_path, kind):
     with pytest.raises(StopError):
         train(row, cache, tmp_path / "broken", on_epoch=stop, checkpoint_every_s=0)
     seen = []
-    resumed = train(row, cache, tmp_path / "broken", on_epoch=lambda record, speed: seen.append(record["epoch"]))
+    resumed = train(row, cache, tmp_path / "broken", on_epoch=lambda record, speed, panel: seen.append(record["epoch"]))
     assert seen == list(range(epochs + 1, len(unbroken.curves) + 1))
     assert resumed.curves == unbroken.curves
     assert same_weights(resumed.generator, unbroken.generator)
@@ -554,7 +629,7 @@ for name in sys.argv[3:]:
         models.GENERATORS["unet"] = lambda *_: Plain()
     told = []
     trained = fit(load_row(folder / f"{name}.json"), cache, checkpoint=folder / f"{name}-{rank}.ckpt", device="cpu",
-                  checkpoint_every_s=0, on_epoch=lambda record, speed: told.append(record))
+                  checkpoint_every_s=0, on_epoch=lambda record, speed, panel: told.append(record))
     torch.save({"weights": trained.generator.state_dict(), "curves": trained.curves, "told": len(told),
                 "is_rank_zero": trained.is_rank_zero}, folder / f"{name}-{rank}.pt")
 """
@@ -599,3 +674,29 @@ def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
     package = CHECKOUT / "src/tintype"
     executed = {str(path.relative_to(package)) for pattern in EXECUTED for path in package.glob(pattern)}
     assert executed == depended_on | {"training/probe.py"}  # it only sizes labs
+
+
+def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatch):
+    seen = []
+
+    def spy(players, batch, *args, **options):
+        seen.append(batch.lightness.shape[-1])
+        return step.train_step(players, batch, *args, **options)
+
+    monkeypatch.setattr(loop, "train_step", spy)
+    small, large = GAN.model_copy(update={"epochs": 1, "image_size": SIZE // 2}), GAN.model_copy(update={"epochs": 1})
+    trained = train(make_row(small, large, crop_scale=0.5), cache, checkpoint)
+    assert seen == 4 * [SIZE // 2] + 4 * [SIZE]
+    assert len(trained.curves) == 2
+
+
+def test_the_generator_alone_sees_the_degraded_photos():
+    """The discriminator and the losses have the photos as they are."""
+    players, fabric = started(make_row())
+    batch = random_batch()._replace(seen=torch.rand(4, 1, SIZE, SIZE))
+    given = {"generator": [], "critic": []}
+    for name, inputs in given.items():
+        getattr(players, name).register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
+    train_step(players, batch, criterion_of(Loss()), fabric)
+    assert [x is batch.seen for x in given["generator"]] == [True]
+    assert [x is batch.lightness for x in given["critic"]] == [True] * 3  # of true, false, and false for the generator

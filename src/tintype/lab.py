@@ -18,14 +18,35 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 HEADER = """\
 A lab made by `tintype init-lab`. What each key means and allows: src/tintype/config.py in tintype's checkout.
 Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
+FINE_TUNING = {
+    "train": "generator",
+    "epochs": 10,
+    "lr": 2e-4,
+    "schedule": "cosine",
+    "lr_final": 1e-6,
+    "betas": [0.9, 0.99],
+    "frozen_levels": 2,
+    "encoder_lr_factor": 0.2,
+}
+"""The phase of a lab that starts from the released model; its epochs are sized to the machine."""
 IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
-def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, limit: int | None, minutes: float) -> str:
+def make_lab(
+    folder: Path,
+    *,
+    dataset: str,
+    photos: Path,
+    labels: str | None,
+    limit: int | None,
+    minutes: float,
+    fine_tune: bool = False,
+) -> str:
     """Write ``params.yaml``, ``dvc.yaml`` (a link to the project's) and ``.dvc`` into `folder`.
 
     The params are the default lab's, comments and all, with the photos named and the training sized: to about `minutes`
-    for all rows, by the measured speed of a training step on this machine.
+    for all rows, by the measured speed of a training step on this machine. With `fine_tune` there is one row, which
+    starts from the released model and trains as that was trained, but gently.
 
     Returns:
         What to tell the user.
@@ -46,8 +67,8 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
 
     from tintype.data.sources import count_photos  # it imports the imaging libraries
 
-    found, classes = count_photos(photos, labels)
-    number = min(found, limit or found)
+    found = count_photos(photos, labels)
+    number = min(found.photos, limit or found.photos)
     params = roundtrip.read(CHECKOUT / "params.yaml")
     repo = _way_to_checkout(folder)
     inside = folder.resolve().is_relative_to(CHECKOUT) and photos.resolve().is_relative_to(CHECKOUT)
@@ -57,11 +78,16 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     params.yaml_set_start_comment(HEADER)
     params["repo"] = repo
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
+    if found.splits:
+        params["filter"]["split"] = "folders"
     params.pop("gate", None)  # its tolerances were measured on other photos
     params["register"]["model"] = f"colorizer-{slug(folder.resolve().name)}"
-    if classes < 2:
+    if fine_tune:
+        _start_from_released(params)
+    elif found.classes < 2:
         _drop_classes(params)
-    told = size_to_machine(params, number, classes, minutes)
+    splits = {split: round(count * number / found.photos) for split, count in found.splits.items()}
+    told = size_to_machine(params, number, splits, found.classes, minutes)
 
     folder.mkdir(parents=True, exist_ok=True)
     _init_dvc(folder)
@@ -69,10 +95,23 @@ def make_lab(folder: Path, *, dataset: str, photos: Path, labels: str | None, li
     _ignore(folder / ".gitignore")
     roundtrip.write(params, folder / "params.yaml")
     load_lab(folder / "params.yaml")
+    kept = ", ".join(f"{count} in {split}" for split, count in splits.items())
+    keeps = f"photos keep the split of their folders (filter.split: folders): {kept}\n" if splits else ""
     return (
-        f"{folder}: a lab of {number} photos in {classes} classes, rows {', '.join(params['rows'])}\n{told}\n"
+        f"{folder}: a lab of {number} photos in {found.classes} classes, rows {', '.join(params['rows'])}\n"
+        f"{keeps}{told}\n"
         f"next: cd {folder} && dvc repro"
     )
+
+
+def _start_from_released(params: Any) -> None:
+    """The released model's own choices, and its weights to start from."""
+    released = roundtrip.read(CHECKOUT / "tables" / "everyday" / "params.yaml")
+    for section in ("preprocess", "generator", "discriminator", "loss", "training"):
+        params[section] = released[section]
+    params["generator"]["weights"] = "everyday"
+    params["training"]["phases"] = [FINE_TUNING]
+    params["rows"] = {"fine_tuned": {}}
 
 
 def _replace(section: Any, values: Mapping[str, Any]) -> None:

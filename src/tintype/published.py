@@ -51,8 +51,8 @@ PUBLISHED = {
 }
 
 SETTINGS = {
-    "features.network": ("'imagenet'", "'in_domain'"),
-    "features.perceptual": ("'imagenet'", "'in_domain'"),
+    "features.network": ("'imagenet'", "'efficientnet_lite'"),
+    "features.perceptual": ("'imagenet'", "'efficientnet_lite'"),
     "features.torchvision": ("true", "false"),
     "generator.weights": ("'imagenet'", "'none'"),
 }

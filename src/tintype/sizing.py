@@ -11,7 +11,7 @@ from tintype.config import Lab, Phase, validated
 MOST_EPOCHS = 200
 
 
-def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> str:
+def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes: int, minutes: float) -> str:
     """Change `params` (a lab's, from YAML) in place: larger networks on a GPU, epochs to fill the time on either.
 
     The phases of all rows are stretched by one factor, so that they keep the default lab's proportions; the factor
@@ -20,6 +20,7 @@ def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> s
     Args:
         params: of a whole lab.
         photos: before the filter; it may reject some.
+        splits: how many of them train, validation and test have already; {}: all are still to be split.
         classes: of the photos.
         minutes: for the training of all rows together.
     Returns:
@@ -29,13 +30,17 @@ def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> s
 
     from tintype.training.probe import seconds_a_photo
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and params["generator"]["name"] == "unet":
         params["preprocess"]["image_size"] = 256
         params["generator"].update(filters=64, depth=8)
         params["discriminator"].update(filters=64, layers=3)
 
     lab = _lab(params)
-    for_training = photos - sum(_number(share, photos) for share in (lab.filter.validation, lab.filter.test))
+    if splits:
+        drawn = 0 if splits.get("validation") else _number(lab.filter.validation, splits["train"])
+        for_training = splits["train"] - drawn
+    else:
+        for_training = photos - sum(_number(share, photos) for share in (lab.filter.validation, lab.filter.test))
     cost = {
         name: seconds_a_photo(row, lab.preprocess.image_size, classes, steps=4)
         for name, row in lab.rows_resolved().items()
@@ -48,7 +53,8 @@ def size_to_machine(params: Any, photos: int, classes: int, minutes: float) -> s
     lab = _lab(params)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
     return (
-        f"{lab.preprocess.image_size}x{lab.preprocess.image_size} pixels, {lab.generator.filters} filters; "
+        f"{lab.preprocess.image_size}x{lab.preprocess.image_size} pixels, {lab.generator.name} "
+        f"with {lab.generator.filters} filters; "
         f"training takes about {_seconds(lab, for_training, cost) / 60:.0f} minutes on {device}"
     )
 

@@ -10,6 +10,8 @@ import hashlib
 import io
 import os
 import shlex
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
+import numpy as np
 import pandas as pd
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -54,6 +57,7 @@ REQUIRED = (
     "mlflow",
     "torch",
     "torchvision",
+    "timm",
     "safetensors",
     "pydantic",
     "numpy",
@@ -81,6 +85,7 @@ SERVED = (
     "data/curation.py",
     "data/reading.py",
     "inference/__init__.py",
+    "inference/released.py",
     "inference/upsampling.py",
     "serving/pyfunc.py",
 )
@@ -94,11 +99,18 @@ class TrackedRun:
         self.client = client
         self.run_id = run_id
 
-    def log_epoch(self, record: Mapping[str, Any], speed: Mapping[str, float]) -> None:
-        """One point of every curve. Text (the phase's name) is left out: MLflow's curves are numbers."""
+    def log_epoch(
+        self, record: Mapping[str, Any], speed: Mapping[str, float], panel: Callable[[], np.ndarray | None]
+    ) -> None:
+        """One point of every curve, and the panel of photos as an image of this step.
+
+        Text (the phase's name) is left out: MLflow's curves are numbers.
+        """
         numbers = {name: value for name, value in {**record, **speed}.items() if isinstance(value, int | float)}
         step, now = int(numbers.pop("epoch")), int(time.time() * 1000)
         self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in numbers.items()])
+        if (image := panel()) is not None:
+            self.client.log_image(self.run_id, image, key="panel", step=step)
 
     def finish(self, weights: str) -> None:
         """Name the run by the hash of the weights it made: evaluation and registration find it so."""
@@ -264,12 +276,19 @@ class Tracker:
 
     def _log_model(self, name: str, weights: Path, tags: Mapping[str, str]) -> str:
         run_id = self._find(f"tags.weights_sha256 = '{tags['weights_sha256']}'")
-        with mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]):
+        with (
+            tempfile.TemporaryDirectory() as temporary,
+            mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]),
+        ):
+            # All but the released model, which is several times the size of the rest.
+            code = shutil.copytree(
+                PACKAGE, Path(temporary, PACKAGE.name), ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
+            )
             info = mlflow.pyfunc.log_model(
                 name="colorizer",
                 python_model=str(PYFUNC),
                 artifacts={"generator": str(weights)},
-                code_paths=[str(PACKAGE)],
+                code_paths=[str(code)],
                 signature=PHOTOS,
                 input_example=pd.DataFrame({"photo": [_example()]}),
                 pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],

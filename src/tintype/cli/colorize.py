@@ -45,9 +45,10 @@ def colorize(
         str,
         typer.Option(
             metavar="MODEL",
-            help="models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, a folder of weights, or an .onnx file.",
+            help="everyday comes with tintype; or models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, a folder of "
+            "weights, an .onnx file.",
         ),
-    ] = "models:/colorizer@champion",
+    ] = "everyday",
     backend: Annotated[
         BackendName, typer.Option(help="What runs the model; onnx needs no torch for an .onnx file.")
     ] = "auto",

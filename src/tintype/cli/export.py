@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+Precision = Literal["fp32", "fp16"]  # tintype.colorize.export's, which would have to be imported
 
 
 def export(
@@ -13,10 +15,14 @@ def export(
     model: Annotated[
         str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, or a folder of weights.")
     ] = "models:/colorizer@champion",
+    precision: Annotated[
+        Precision, typer.Option(help="Of the weights as they are stored; fp16 halves the file.")
+    ] = "fp32",
 ) -> None:
     """Write a model as one file that colorizes without torch: `tintype colorize --model FILE ...`.
 
     Its network takes photos of any size, any number at a time. It is compared with the original before it is written.
+    It computes in float32, whatever the precision of its weights, and so runs anywhere.
     """
     from tintype.colorize.locate import locate
     from tintype.config import ConfigError
@@ -30,6 +36,6 @@ def export(
         from tintype.colorize.export import export_onnx
     except ImportError as error:
         raise ConfigError(f"export: {error.name} is not installed; pip install 'tintype[export]'") from None
-    difference = export_onnx(located.path, onnx, name=located.name)
+    difference = export_onnx(located.path, onnx, name=located.name, precision=precision)
     size = onnx.stat().st_size / 1e6
     typer.echo(f"{onnx}: {located.name}, {size:.1f} MB; differs from torch by {difference:.0e} Lab units at most")

@@ -15,9 +15,23 @@ def init_lab(
     labels: Annotated[str | None, typer.Option(help="CSV (path,class) inside PHOTOS, in place of sub-folders.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most so many photos, a seeded draw.")] = None,
     minutes: Annotated[float, typer.Option(min=0.5, help="Size the training to about so long on this machine.")] = 10,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune", help="One row that starts from the model that comes with tintype: the best for few photos."
+        ),
+    ] = False,
 ) -> None:
     """Write a lab for your own photos, sized to this machine; then `cd FOLDER && dvc repro`."""
     from tintype.lab import make_lab
 
-    made = make_lab(folder, dataset=dataset, photos=photos, labels=labels, limit=limit, minutes=minutes)
+    made = make_lab(
+        folder,
+        dataset=dataset,
+        photos=photos,
+        labels=labels,
+        limit=limit,
+        minutes=minutes,
+        fine_tune=fine_tune,
+    )
     typer.echo(made)

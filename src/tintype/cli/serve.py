@@ -12,8 +12,11 @@ BackendName = Literal["auto", "torch", "onnx"]  # tintype.colorize.backends', wh
 def serve(
     model: Annotated[
         str,
-        typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, a folder, or an .onnx file."),
-    ] = "models:/colorizer@champion",
+        typer.Option(
+            help="everyday comes with tintype; or models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, a folder of "
+            "weights, an .onnx file."
+        ),
+    ] = "everyday",
     backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, or as torch names it.")] = "auto",
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets the whole network in.")] = "127.0.0.1",

@@ -52,11 +52,21 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     L, a, b = lab.unbind(dim=-3)
     fy = (L + 16) / 116
     f = torch.stack([fy + a / 500, fy, (fy - b / 200).clamp(min=0)], dim=-3)
-    t = torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+    t = _cubed(f)
     xyz = torch.stack([plane * white for plane, white in zip(t.unbind(dim=-3), WHITE, strict=True)], dim=-3)
-    linear = torch.stack(_mix(xyz, RGB_FROM_XYZ), dim=-3)
-    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return rgb.clamp(0, 1)
+    return _coded(torch.stack(_mix(xyz, RGB_FROM_XYZ), dim=-3)).clamp(0, 1)
+
+
+def gray_rgb(L: Tensor) -> Tensor:
+    """The level of R, G and B in the gray of a lightness: `lab_to_rgb` where a and b are 0, at a third of its cost.
+
+    Args:
+        L: any shape, in [0, 100].
+
+    Returns:
+        The same shape, in [0, 1].
+    """
+    return _coded(_cubed((L + 16) / 116)).clamp(0, 1)
 
 
 def rgb8_to_lab(rgb: np.ndarray) -> Tensor:
@@ -104,6 +114,16 @@ def net_to_lab(lightness: Tensor, chroma: Tensor) -> Tensor:
 def to_uint8(rgb: Tensor) -> Tensor:
     """[0, 1] -> 0..255 uint8, rounded; values outside are clipped."""
     return (rgb.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _cubed(f: Tensor) -> Tensor:
+    """Lab's cube roots -> X, Y or Z in units of white's."""
+    return torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+
+
+def _coded(linear: Tensor) -> Tensor:
+    """Linear light -> sRGB."""
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
 
 
 def _mix(planes: Tensor, matrix: tuple[tuple[float, ...], ...]) -> list[Tensor]:

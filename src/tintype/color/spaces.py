@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tintype.color.lab import lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
+from tintype.color.lab import AB_MAX, gray_rgb, lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R', G', B' (ITU-R BT.601-7, 2.5.1)."""
@@ -108,9 +108,13 @@ class ColorSpace(ABC):
         (B, 1, h, w) and (B, planes, h, w), the photo's (B, 1, H, W) -> (B, planes, H, W). A hue must not be resized,
         between red and red lies every colour; and RGB would lose the photo's sharpness.
         """
-        ab = F.interpolate(self.to_lab(small, chroma)[:, 1:], lightness.shape[-2:], mode="bicubic")
+        ab = F.interpolate(self.to_lab(small, chroma)[:, 1:] / AB_MAX, lightness.shape[-2:], mode="bicubic")
+        return self.from_ab(lightness, ab)
+
+    def from_ab(self, lightness: Tensor, ab: Tensor) -> Tensor:
+        """The chroma (B, planes, H, W) that a photo of this lightness has with the ab of Lab's network units."""
         L = rgb_to_lab(self.gray(lightness))[:, :1]
-        return self.split(torch.cat([L, ab], dim=1))[1]
+        return self.split(torch.cat([L, AB_MAX * ab], dim=1))[1]
 
 
 class _Lab(ColorSpace):
@@ -128,13 +132,16 @@ class _Lab(ColorSpace):
         return net_to_lab(lightness, chroma)
 
     def gray(self, lightness: Tensor) -> Tensor:
-        return self.to_rgb(lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1))
+        return gray_rgb(50 * (lightness + 1)).expand(-1, 3, -1, -1)
 
     def from_net_lab(self, lightness: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
         return lightness, chroma
 
     def enlarged(self, small: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
         return F.interpolate(chroma, lightness.shape[-2:], mode="bicubic")
+
+    def from_ab(self, lightness: Tensor, ab: Tensor) -> Tensor:
+        return ab
 
 
 class _RGB(ColorSpace):

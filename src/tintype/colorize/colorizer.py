@@ -49,7 +49,7 @@ class Colorizer:
     The network works at its own size. Its chroma is enlarged and joined to the photo's own full-size lightness, so that
     nothing of the photo's sharpness is lost: see `tintype.colorize.joining.joined`.
 
-        colorizer = Colorizer.load("models:/colorizer@champion")
+        colorizer = Colorizer.load()
         colorizer("grandmother.jpg").save("grandmother-in-colour.jpg")
 
     Args:
@@ -89,13 +89,13 @@ class Colorizer:
 
     @classmethod
     def load(
-        cls, model: str | Path, *, backend: BackendName = "auto", device: str = "auto", **options: Any
+        cls, model: str | Path = "everyday", *, backend: BackendName = "auto", device: str = "auto", **options: Any
     ) -> Colorizer:
         """A model by any of its names.
 
         Args:
-            model: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, an MLflow run's id, a folder of weights, or an
-                ``.onnx`` file.
+            model: ``everyday`` (comes with the package, needs no torch), ``models:/NAME@ALIAS``,
+                ``models:/NAME/VERSION``, an MLflow run's id, a folder of weights, or an ``.onnx`` file.
             backend: see `tintype.colorize.backends.load_backend`.
             device: the same.
             options: of the class.

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tintype.config import ConfigError, read_params
+from tintype.inference.released import NAMES, RELEASED, path_of_released
 
 WEIGHTS = "generator.safetensors"
 IN_MLFLOW = re.compile(r"(models|runs):/.*|[0-9a-f]{32}")
 CHECKOUT = Path(__file__).resolve().parents[3]
 """Where the package is installed from, if that is a checkout."""
-HINT = "`make repro` in tintype's checkout makes one; --model also takes a folder of weights or an .onnx file"
+HINT = "`make repro` in tintype's checkout makes one; --model also takes everyday, a folder of weights or an .onnx file"
 
 
 class Located(NamedTuple):
@@ -36,7 +37,8 @@ def locate(model: str | Path) -> Located:
     """Find a model by any of its names.
 
     Args:
-        model: a folder of weights (a row's in a lab's ``models/``, or one that MLflow keeps), an ``.onnx`` file,
+        model: ``everyday``, which comes with the package (a folder of that name is ``./everyday``), a folder of
+            weights (a row's in a lab's ``models/``, or one that MLflow keeps), an ``.onnx`` file,
             ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, or a run's id, also as ``runs:/ID``. MLflow's store is
             that of ``MLFLOW_TRACKING_URI``, else that of the lab or checkout around the working directory, else that
             of the checkout which tintype is installed from. What a server holds is downloaded once.
@@ -44,6 +46,8 @@ def locate(model: str | Path) -> Located:
         ConfigError: there is no such model, or no such store.
     """
     path, reference = Path(model), str(model)
+    if model in NAMES:
+        return Located(path_of_released(), RELEASED, {})
     if path.is_dir():
         return _in_folder(path)
     if path.exists() and path.suffix == ".onnx":
@@ -51,7 +55,7 @@ def locate(model: str | Path) -> Located:
     if IN_MLFLOW.fullmatch(reference):
         return _in_mlflow(reference)
     raise ConfigError(
-        f"{model}: no such model; allowed: a folder with {WEIGHTS}, an .onnx file, models:/NAME@ALIAS, "
+        f"{model}: no such model; allowed: everyday, a folder with {WEIGHTS}, an .onnx file, models:/NAME@ALIAS, "
         "models:/NAME/VERSION, or the id of an MLflow run"
     )
 
@@ -78,7 +82,7 @@ def _in_mlflow(reference: str) -> Located:
     except ImportError as error:
         raise ConfigError(
             f"{reference}: needs {error.name}, which is not installed: pip install 'tintype[lab]'; "
-            "--model also takes an .onnx file, which needs neither MLflow nor torch"
+            "--model also takes everyday or an .onnx file, which need neither MLflow nor torch"
         ) from None
     if home is None and not os.environ.get("MLFLOW_TRACKING_URI"):
         raise ConfigError(f"{reference}: no lab around {Path.cwd()}, and no MLFLOW_TRACKING_URI is set; {HINT}")

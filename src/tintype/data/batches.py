@@ -1,4 +1,4 @@
-"""Training batches from the Lab cache, flipped and converted on the device that trains."""
+"""Training batches from the Lab cache, converted and augmented on the device that trains."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from tintype.color import AB_MAX, ColorSpace
 from tintype.data.cache import LabSplit, code_of
+from tintype.data.cropping import crop_and_resize, random_boxes
+from tintype.data.degradation import Degradation, degrade, draw_degradation, draw_noise
 
 AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
 
@@ -27,10 +29,20 @@ class Batch(NamedTuple):
     """(B, planes, H, W) float32."""
     labels: Tensor
     """(B,) int64; -1: no class."""
+    seen: Tensor
+    """(B, 1, H, W) float32: what the generator is shown. `lightness` itself, or degraded as in old photos."""
 
     def in_space(self, space: ColorSpace) -> Batch:
-        """These photos of Lab in a space of `tintype.color.SPACES`."""
-        return Batch(*space.from_net_lab(self.lightness, self.chroma), self.labels)
+        """These photos of Lab in a space of `tintype.color.SPACES`.
+
+        A degraded photo is shown as the gray photo that it is: its lightness is that of grays in the space.
+        """
+        lightness, chroma = space.from_net_lab(self.lightness, self.chroma)
+        if self.seen is self.lightness:
+            return Batch(lightness, chroma, self.labels, lightness)
+        of_gray, _ = space.from_net_lab(self.seen, torch.zeros_like(self.chroma))
+        is_degraded = (self.seen != self.lightness).flatten(1).any(dim=1)[:, None, None, None]
+        return Batch(lightness, chroma, self.labels, torch.where(is_degraded, of_gray, lightness))
 
 
 class Batches:
@@ -43,8 +55,10 @@ class Batches:
         split: the photos.
         batch_size: photos a step, all processes together; fewer if the split has fewer.
         device: where the batches are wanted.
-        seed: of order and flips.
+        seed: of order and augmentation.
         flip: probability that a photo is mirrored, left to right.
+        crop_scale: the least share of a photo's area that a random crop keeps; 1: no crops.
+        degrade: probability that a photo is shown degraded, see `tintype.data.degradation`.
         rank: this process; each of `world` gets an equal share of every batch.
         world: number of processes.
         memory_format: of lightness and chroma.
@@ -60,6 +74,8 @@ class Batches:
         device: torch.device | str,
         seed: int,
         flip: float = 0.5,
+        crop_scale: float = 1.0,
+        degrade: float = 0.0,
         rank: int = 0,
         world: int = 1,
         memory_format: torch.memory_format = torch.contiguous_format,
@@ -68,7 +84,8 @@ class Batches:
             raise ValueError(f"{world} processes cannot share batches of {batch_size} from {len(split)} photos equally")
         self.batch_size = min(batch_size, len(split) // world * world)
         self._device = torch.device(device)
-        self._seed, self._flip, self._rank, self._world = seed, flip, rank, world
+        self._seed, self._flip, self._crop_scale, self._degrade = seed, flip, crop_scale, degrade
+        self._rank, self._world = rank, world
         self._memory_format = memory_format
 
         self._labels = torch.tensor(split.labels, device=self._device)
@@ -93,10 +110,14 @@ class Batches:
         """Steps an epoch. The photos that do not fill a last batch sit out, others in each epoch."""
         return len(self._codes) // self.batch_size if self.batch_size else 0
 
-    def epoch(self, n: int) -> Iterator[Batch]:
+    def epoch(self, n: int, image_size: int | None = None) -> Iterator[Batch]:
         """The shuffled batches of epoch `n`: of the seed and `n` alone, on any machine and device.
 
         In a batch the flipped photos come first: its order means nothing, and so each part is one piece.
+
+        Args:
+            n: from 0.
+            image_size: side of the photos, pixels; None: as in the cache.
         """
         rng = torch.Generator().manual_seed((self._seed * 1_000_003 + n) % 2**63)
         order = torch.randperm(len(self._codes), generator=rng)
@@ -105,7 +126,17 @@ class Batches:
         steps = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
         steps = steps[:, self._rank :: self._world]
         flipped_first = flipped[steps].int().argsort(dim=1, descending=True, stable=True)
-        return self._batches(steps.gather(1, flipped_first).unbind(), flipped[steps].sum(dim=1).tolist())
+        shuffled = steps.gather(1, flipped_first)
+        batches = self._batches(shuffled.unbind(), flipped[steps].sum(dim=1).tolist())
+        side = image_size or self._codes.shape[-1]
+        if self._crop_scale < 1 or side != self._codes.shape[-1]:
+            boxes = random_boxes(len(self._codes), self._crop_scale, rng)[shuffled]
+            batches = self._cropped(batches, boxes.to(self._device), side)
+        if self._degrade:
+            is_degraded = torch.rand(len(self._codes), generator=rng) < self._degrade
+            how, noise = draw_degradation(len(self._codes), rng), draw_noise(side, rng)
+            batches = self._degraded(batches, shuffled, is_degraded, how, noise)
+        return batches
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Every photo once, in the split's order, not flipped; all of them in every process."""
@@ -120,15 +151,40 @@ class Batches:
         on_device = torch.cat(list(steps)).to(self._device).split([len(rows) for rows in steps])
         if self._fits:
             for rows, n in zip(on_device, flipped, strict=True):
-                yield Batch(*self._converted(self._codes, rows, n), self._labels[rows])
+                yield self._converted(self._codes, rows, n, self._labels[rows])
         else:
             for codes, rows, n in zip(self._read_ahead(steps), on_device, flipped, strict=True):
                 there = codes.to(self._device, non_blocking=True)
                 all_rows = torch.arange(len(rows), device=self._device)
-                yield Batch(*self._converted(there, all_rows, n), self._labels[rows])
+                yield self._converted(there, all_rows, n, self._labels[rows])
 
-    def _converted(self, codes: Tensor, rows: Tensor, flipped: int) -> tuple[Tensor, Tensor]:
-        """Lightness and chroma of `codes[rows]`, the first `flipped` mirrored."""
+    def _cropped(self, batches: Iterator[Batch], boxes: Tensor, side: int) -> Iterator[Batch]:
+        """The photos of batch i, cropped to ``boxes[i]`` (B, 4)."""
+        for batch, batch_boxes in zip(batches, boxes, strict=True):
+            photos = torch.cat([batch.lightness, batch.chroma], dim=1)
+            planes = crop_and_resize(photos, batch_boxes, side).split([1, 2], dim=1)
+            lightness, chroma = (part.contiguous(memory_format=self._memory_format) for part in planes)
+            yield Batch(lightness, chroma, batch.labels, lightness)
+
+    def _degraded(
+        self, batches: Iterator[Batch], steps: Tensor, is_degraded: Tensor, how: Degradation, noise: Tensor
+    ) -> Iterator[Batch]:
+        """Show the photos `steps[i]` of batch i as their degradation is, if they are degraded."""
+        chosen = is_degraded[steps]
+        counts = chosen.sum(dim=1).tolist()
+        places = chosen.nonzero()[:, 1].to(self._device).split(counts)
+        hows = how.to(self._device)
+        photos = steps[chosen].to(self._device).split(counts)
+        noise = noise.to(self._device)
+        for batch, at, numbers in zip(batches, places, photos, strict=True):
+            if len(at):
+                degraded = degrade(batch.lightness[at], hows.of(numbers), noise)
+                # a clone keeps the memory format
+                batch = batch._replace(seen=batch.lightness.clone().index_copy_(0, at, degraded))
+            yield batch
+
+    def _converted(self, codes: Tensor, rows: Tensor, flipped: int, labels: Tensor) -> Batch:
+        """The photos `codes[rows]`, the first `flipped` mirrored."""
         _, _, height, width = codes.shape
         lightness, chroma = (
             torch.empty((len(rows), planes, height, width), device=self._device, memory_format=self._memory_format)
@@ -141,7 +197,7 @@ class Batches:
         else:
             for part, flip in ((slice(0, flipped), True), (slice(flipped, None), False)):
                 self._convert(codes.index_select(0, rows[part]), flip, lightness[part], chroma[part])
-        return lightness, chroma
+        return Batch(lightness, chroma, labels, lightness)
 
     def _convert(self, codes: Tensor, flip: bool, lightness: Tensor, chroma: Tensor) -> None:
         """Codes (..., 3, H, W) into lightness (..., 1, H, W) and chroma (..., 2, H, W)."""

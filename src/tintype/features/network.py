@@ -9,15 +9,17 @@ from torch import Tensor, nn
 
 
 class FeatureNetwork(nn.Module, ABC):
-    """A network that sees photos: an embedding for FID and KID, a perceptual distance for LPIPS.
+    """A network that sees photos: an embedding for FID and KID, and a distance of two photos.
 
     Attributes:
-        suffix: appended to `fid`, `kid` and `lpips`, so that a figure's name tells which network made it; "" for the
-            published networks alone.
+        suffix: appended to `fid`, `kid` and the distance's name, so that a figure's name tells which network made it;
+            "" for the published networks alone.
+        distance_name: of `tintype.metrics.METRICS`: what `distance` measures.
         num_features: D, the length of an embedding (torchmetrics' name for it).
     """
 
     suffix: ClassVar[str]
+    distance_name: ClassVar[str]
     num_features: int
 
     @abstractmethod
@@ -26,4 +28,4 @@ class FeatureNetwork(nn.Module, ABC):
 
     @abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Perceptual distance, photo by photo: two times (B, 3, H, W) in [0, 1] -> (B,); 0 for equal photos."""
+        """Of photos, one by one: two times (B, 3, H, W) in [0, 1] -> (B,); 0 for equal photos."""

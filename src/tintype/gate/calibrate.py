@@ -24,9 +24,9 @@ COMMENT = "What `tintype gate` takes for chance, measured by `tintype gate --cal
 def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, Tolerance]:
     """Run the lab once a seed, write every figure to ``report/spread.csv``, and tolerances into ``params.yaml``.
 
-    The seed is that of training and of the networks trained in domain: it is the chance that another machine brings,
-    too. Each run is a DVC experiment in a temporary copy, so that the lab stays as it is and what was run before comes
-    from DVC's run cache; MLflow's store does not see them.
+    The seed is that of training: it is the chance that another machine brings, too. Each run is a DVC experiment in a
+    temporary copy, so that the lab stays as it is and what was run before comes from DVC's run cache; MLflow's store
+    does not see them.
 
     Args:
         pipeline: of a lab in git.
@@ -55,9 +55,9 @@ def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
     name = f"calibrate-{slug(pipeline.lab.name)}-{seed}"
     if _experiment(pipeline, name):  # of a calibration that was cut off
         pipeline.dvc("exp", "remove", name)
-    settings = [word for key in ("training.seed", "features.seed") for word in ("--set-param", f"{key}={seed}")]
     env = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(store, 'mlflow.db').as_posix()}"}
-    pipeline.dvc("exp", "run", "--temp", "--name", name, *settings, "evaluate", "floors", env=env, show=True)
+    words = ("--temp", "--name", name, "--set-param", f"training.seed={seed}", "evaluate", "floors")
+    pipeline.dvc("exp", "run", *words, env=env, show=True)
     commit = _experiment(pipeline, name)
     if commit is None:
         raise ConfigError(f"experiment {name}: DVC ran it and has no result; `dvc exp show` may tell")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from tintype.config import ConfigError, Gate
+from tintype.config import Gate
 from tintype.metrics import FLOOR_NAMES, metric_of
 from tintype.pipeline import Figures
 
@@ -29,6 +29,8 @@ class Verdict(StrEnum):
     """Better than any honest change explains: suspect a leak."""
     MISSING = "missing"
     """There is none any more, or it is not a number."""
+    NOT_JUDGED = "not judged"
+    """There is no tolerance to judge it by."""
 
     @property
     def fails(self) -> bool:
@@ -44,7 +46,7 @@ class Compared(NamedTuple):
     then: float | None
     now: float | None
     tolerance: float | None
-    """In the metric's unit; None where there is only one figure."""
+    """In the metric's unit; None where there is none, or only one figure."""
     verdict: Verdict
     why: str = ""
     """One sentence, where the verdict alone does not say it."""
@@ -54,17 +56,15 @@ def compare(then: Figures, now: Figures, gate: Gate, without_chance: Collection[
     """Every figure there is or was, row by row.
 
     A tolerance is for the chance in training. Of rows `without_chance`, the floors and those whose weights are the old
-    ones, a metric that no feature network makes is a calculation: it must stay to the last digit that tables show,
-    and moves only if the test photos or the measuring changed. That fails on either side: results that became better
-    though no weight changed are the mark of a leak.
+    ones, every metric is a calculation: it must stay to the last digit that tables show, and moves only if the test
+    photos, the measuring or the feature network changed. That fails on either side: results that became better though
+    no weight changed are the mark of a leak. For other rows, a metric without a tolerance is not judged.
 
     Args:
         then: of the revision.
         now: of the lab.
         gate: tolerances by metric.
         without_chance: rows whose colours are, by their making, exactly those of `then`.
-    Raises:
-        ConfigError: a metric has no tolerance.
     """
     return [
         _compared(row, metric, then.get(row), now.get(row), gate, exact=row in without_chance)
@@ -92,20 +92,20 @@ def _compared(
     if not is_number(then):
         return Compared(row, metric, then, now, None, Verdict.NEW, "there was no number")
     assert now is not None
-    if metric not in gate.tolerances:
-        raise ConfigError(
-            f"gate.tolerances.{metric}: missing, {row} has that metric; `tintype gate --calibrate` measures it"
-        )
-    direction = gate.tolerances[metric].direction
-    exact = exact and not metric_of(metric).by_network
-    tolerance = 10.0 ** -metric_of(metric).digits if exact else gate.tolerances[metric].around(then)
+    direction, digits = metric_of(metric).direction, metric_of(metric).digits
+    if exact:
+        tolerance, reason = 10.0**-digits, "no weight changed: the photos, the measuring or its network did"
+    elif metric in gate.tolerances:
+        tolerance, reason = gate.tolerances[metric].around(then), ""
+    else:
+        why = "it has no tolerance, `tintype gate --calibrate` measures one"
+        return Compared(row, metric, then, now, None, Verdict.NOT_JUDGED, why)
     gain = then - now if direction == "min" else now - then
-    reason = "no weight changed: the photos or the measuring did" if exact else ""
     if abs(gain) <= tolerance:
         verdict, reason = Verdict.SAME, ""
     elif row in FLOOR_NAMES:
         verdict, reason = Verdict.MOVED, "nothing is trained in it: the photos, the measuring or its network changed"
-    elif direction == "none":
+    elif direction is None:
         verdict = Verdict.MOVED
     elif gain < 0:
         verdict = Verdict.WORSE

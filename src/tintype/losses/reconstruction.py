@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tintype.color import AB_MAX, ColorSpace
+from tintype.color import ColorSpace, colorfulness
 from tintype.color.bins import soft_encode
 from tintype.config import Loss
 from tintype.data.batches import Batch
@@ -31,13 +31,13 @@ class Criterion:
     teacher: PerceptualNetwork | None = None
     """Of the perceptual loss, where it has a weight."""
     bin_weights: Tensor | None = None
-    """(Q,), of the bins of ab, where the generator classifies."""
+    """(Q,), of the bins of ab, where rare colors weigh more."""
 
 
 def generator_terms(
     criterion: Criterion, batch: Batch, prediction: Prediction, fake_logits: Tensor | None = None
 ) -> Terms:
-    """``adversarial``, ``l1``, ``l2``, ``perceptual``, ``class`` and ``bins``, as far as they have a weight.
+    """``adversarial``, ``l1``, ``l2``, ``perceptual``, ``colorfulness``, ``class`` and ``bins``, those with a weight.
 
     Args:
         criterion: the row's losses.
@@ -51,7 +51,8 @@ def generator_terms(
     if loss.adversarial_weight and fake_logits is not None:
         terms["adversarial"] = loss.adversarial_weight * ADVERSARIAL[loss.adversarial].generator(fake_logits.float())
     rgb = None
-    if loss.perceptual_weight or (loss.space == "rgb" and (loss.l1_weight or loss.l2_weight)):
+    in_rgb = loss.perceptual_weight or loss.colorfulness_weight
+    if in_rgb or (loss.space == "rgb" and (loss.l1_weight or loss.l2_weight)):
         rgb = to_rgb(chroma), to_rgb(batch.chroma)
     compared = rgb if rgb is not None and loss.space == "rgb" else (chroma, batch.chroma)
     if loss.l1_weight:
@@ -62,12 +63,17 @@ def generator_terms(
         assert criterion.teacher is not None
         assert rgb is not None
         terms["perceptual"] = loss.perceptual_weight * criterion.teacher.perceptual_loss(*rgb)
+    if loss.colorfulness_weight:
+        assert rgb is not None
+        terms["colorfulness"] = loss.colorfulness_weight * (1 - colorfulness(rgb[0], epsilon=1e-2).mean() / 100)
     if loss.class_weight and prediction.class_logits is not None:
         terms["class"] = loss.class_weight * class_entropy(prediction.class_logits, batch.labels)
     if loss.bins_weight:
         assert prediction.bin_logits is not None
-        assert criterion.bin_weights is not None
-        terms["bins"] = loss.bins_weight * bin_entropy(prediction.bin_logits, batch.chroma, criterion.bin_weights)
+        true_ab = criterion.space.to_lab(batch.lightness, batch.chroma)[:, 1:]
+        terms["bins"] = loss.bins_weight * bin_entropy(
+            prediction.bin_logits, true_ab, criterion.bin_weights if loss.rebalancing else None
+        )
     return terms
 
 
@@ -83,16 +89,16 @@ def class_entropy(class_logits: Tensor, labels: Tensor) -> Tensor:
     return entropy / (labels >= 0).sum().clamp(min=1)
 
 
-def bin_entropy(bin_logits: Tensor, true_chroma: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy with softly encoded ab, each pixel weighted by how rare its colour is; mean over pixels.
+def bin_entropy(bin_logits: Tensor, true_ab: Tensor, weights: Tensor | None) -> Tensor:
+    """Cross-entropy with softly encoded ab, mean over pixels; with weights, each pixel's by how rare its colour is.
 
     Source: arXiv:1603.08511, equations 2 and 3.
 
     Args:
         bin_logits: (B, Q, h, w).
-        true_chroma: (B, 2, H, W), ab in network units, H and W about 4 times h and w; averaged to that grid.
-        weights: (Q,).
+        true_ab: (B, 2, H, W), Lab units, H and W about 4 times h and w; averaged to that grid.
+        weights: (Q,), or None: every pixel weighs 1.
     """
-    true = soft_encode(AB_MAX * F.avg_pool2d(true_chroma, 4, ceil_mode=True))
+    true = soft_encode(F.avg_pool2d(true_ab, 4, ceil_mode=True))
     entropy = -(true * torch.log_softmax(bin_logits.float(), dim=1)).sum(dim=1)
-    return (weights[true.argmax(dim=1)] * entropy).mean()
+    return (entropy if weights is None else weights[true.argmax(dim=1)] * entropy).mean()

@@ -1,7 +1,7 @@
 """What is measured, by name; the measuring itself is `evaluate`.
 
 A full name is the metric's, then the feature network's suffix where one made the figure, then the space where it is not
-RGB: `psnr`, `fid_in_domain`, `kid_in_domain_lab_planes`.
+RGB: `psnr`, `fid_lite2`, `kid_lite2_lab_planes`.
 """
 
 from __future__ import annotations
@@ -36,16 +36,20 @@ class Metric:
         direction: which is better; None where neither is.
         digits: after the decimal point, in tables.
         description: one line.
-        by_network: a feature network makes it, its suffix belongs to the name.
+        by: of the feature networks that make it, the suffixes of its name; () where none does.
         in_lab_planes: is also taken in that space.
     """
 
     direction: Literal["min", "max"] | None
     digits: int
     description: str
-    by_network: bool = False
+    by: tuple[str, ...] = ()
     in_lab_planes: bool = True
 
+
+SUFFIXES = {"efficientnet_lite": "_lite2", "imagenet": ""}
+"""Of metrics' names, by ``features.network``."""
+LITE2, IMAGENET = SUFFIXES.values()
 
 METRICS = {
     "psnr": Metric("max", 2, "peak signal-to-noise ratio, dB; mean over photos, each capped at 100"),
@@ -59,9 +63,12 @@ METRICS = {
     "ciede2000": Metric("min", 2, "colour difference, mean over pixels", in_lab_planes=False),
     "colorfulness": Metric(None, 1, "Hasler and Süsstrunk's, mean over photos", in_lab_planes=False),
     "colorfulness_gap": Metric("min", 1, "|mean predicted - mean true colorfulness|", in_lab_planes=False),
-    "lpips": Metric("min", 4, "learned perceptual distance, mean over photos", by_network=True),
-    "fid": Metric("min", 3, "Fréchet distance of the feature distributions", by_network=True),
-    "kid": Metric("min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by_network=True),
+    "lpips": Metric("min", 4, "learned perceptual distance, mean over photos", by=(IMAGENET,)),
+    "feature_distance": Metric("min", 4, "distance of the features of a photo, mean over photos", by=(LITE2,)),
+    "fid": Metric("min", 3, "Fréchet distance of the feature distributions", by=(LITE2, IMAGENET)),
+    "kid": Metric(
+        "min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by=(LITE2, IMAGENET)
+    ),
     "class_accuracy": Metric(
         "max", 3, "share of photos whose class the class branch names, where a row has one", in_lab_planes=False
     ),
@@ -71,8 +78,6 @@ METRICS = {
 }
 CLASS_ACCURACY = "class_accuracy"
 FID_TORCHVISION = "fid_torchvision"
-
-SUFFIXES = ("", "_in_domain")
 LAB_PLANES = "_lab_planes"
 
 
@@ -85,7 +90,11 @@ def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, t
         classes: with `class_accuracy`.
         torchvision: with `fid_torchvision`.
     """
-    rgb = {name: name + suffix * metric.by_network for name, metric in METRICS.items()}
+    rgb = {
+        name: name + suffix if metric.by else name
+        for name, metric in METRICS.items()
+        if not metric.by or suffix in metric.by
+    }
     if not classes:
         del rgb[CLASS_ACCURACY]
     if not torchvision:
@@ -95,15 +104,17 @@ def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, t
 
 
 def metric_of(name: str) -> Metric:
-    """The metric behind a full name. Raises `ConfigError` if there is none such."""
-    if not any(name in metric_names(suffix, ["lab_planes"], classes=True, torchvision=True) for suffix in SUFFIXES):
-        by_network = ", ".join(base for base, metric in METRICS.items() if metric.by_network)
-        in_lab_planes = ", ".join(base for base, metric in METRICS.items() if metric.in_lab_planes)
-        raise ConfigError(
-            f"metric {name!r}: unknown; allowed: {', '.join(METRICS)}; with _in_domain, where that network made them: "
-            f"{by_network}; with {LAB_PLANES}, at the end: {in_lab_planes}"
-        )
-    return METRICS[name.removesuffix(LAB_PLANES).removesuffix("_in_domain")]
+    """The metric behind a full name. Raises `ConfigError` if there is no such metric."""
+    base = name.removesuffix(LAB_PLANES)
+    for suffix in SUFFIXES.values():
+        if name in metric_names(suffix, ["lab_planes"], classes=True, torchvision=True):
+            return METRICS[base if base in METRICS else base.removesuffix(suffix)]
+    lite2 = ", ".join(base + LITE2 for base, metric in METRICS.items() if LITE2 in metric.by)
+    published = ", ".join(base for base, metric in METRICS.items() if not metric.by or IMAGENET in metric.by)
+    in_lab_planes = ", ".join(base for base, metric in METRICS.items() if metric.in_lab_planes)
+    raise ConfigError(
+        f"metric {name!r}: unknown; allowed: {published}, {lite2}; with {LAB_PLANES} at the end: {in_lab_planes}"
+    )
 
 
 def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "max"]:
@@ -119,7 +130,7 @@ def check_names(lab: Lab) -> None:
 
     Raises `ConfigError`.
     """
-    suffix = "_in_domain" if lab.features.network == "in_domain" else ""
+    suffix = SUFFIXES[lab.features.network]
     ranking_direction(
         lab.register_.metric, metric_names(suffix, lab.evaluate.spaces, torchvision=lab.features.torchvision)
     )

@@ -12,6 +12,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 KID_PHOTOS = 10_000
 """KID keeps features, not sums: at most of so many photos (a seeded choice), 2 x 160 MB at 2,048 float64 features."""
 KID_SUBSET = 1_000
+CHUNK = 1_000
+"""Photos that FID takes at once."""
 
 
 class Embedded(nn.Module):
@@ -27,18 +29,24 @@ class Embedded(nn.Module):
 
 
 class FrechetDistance:
-    """FID (Heusel et al. 2017, arXiv:1706.08500), in float64."""
+    """FID (Heusel et al. 2017, arXiv:1706.08500), in float64.
 
-    def __init__(self, num_features: int, device: torch.device) -> None:
-        self._fid = FrechetInceptionDistance(Embedded(num_features)).to(device)
+    Args:
+        truth: embeddings (N, D) of the true photos.
+        device: where predictions are embedded.
+    """
 
-    def update(self, predicted: Tensor, truth: Tensor) -> None:
-        """Features (B, D) of the next photos."""
+    def __init__(self, truth: Tensor, device: torch.device) -> None:
+        self._fid = FrechetInceptionDistance(Embedded(truth.shape[1])).to(device)
+        for part in truth.split(CHUNK):
+            self._fid.update(part.to(device).double(), real=True)
+
+    def update(self, predicted: Tensor) -> None:
+        """Embeddings (B, D) of the next predictions."""
         self._fid.update(predicted.double(), real=False)
-        self._fid.update(truth.double(), real=True)
 
     def compute(self) -> float:
-        """Of all photos so far."""
+        """Of all predictions so far."""
         # On the CPU: not every GPU library has the eigenvalues of a matrix that is not symmetric.
         return float(self._fid.cpu().compute())
 
@@ -48,27 +56,31 @@ class FeatureDistances:
 
     KID is the unbiased squared MMD with the kernel (x.y / D + 1)^3, as it is (often printed x 1,000): over all pairs up
     to 1,000 photos, else the mean over 100 seeded subsets of 1,000.
+
+    Args:
+        truth: embeddings (N, D) of the true photos.
+        photos: how many predictions there will be.
+        device: where predictions are embedded.
     """
 
-    def __init__(self, num_features: int, photos: int, device: torch.device) -> None:
-        kept = min(photos, KID_PHOTOS)
-        self._frechet = FrechetDistance(num_features, device)
+    def __init__(self, truth: Tensor, photos: int, device: torch.device) -> None:
+        kept = min(photos, len(truth), KID_PHOTOS)
+        self._frechet = FrechetDistance(truth, device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*large memory footprint")  # not here: see KID_PHOTOS
             self._kid = KernelInceptionDistance(
-                Embedded(num_features), subsets=1 if kept <= KID_SUBSET else 100, subset_size=min(kept, KID_SUBSET)
+                Embedded(truth.shape[1]), subsets=1 if kept <= KID_SUBSET else 100, subset_size=min(kept, KID_SUBSET)
             ).to(device)
-        order = torch.randperm(photos, generator=torch.Generator().manual_seed(0))
-        self._in_kid = (order < kept).to(device)
+        self._kid.update(truth[_chosen(len(truth))].to(device).double(), real=True)
+        self._in_kid = _chosen(photos).to(device)
         self._seen = 0
 
-    def update(self, predicted: Tensor, truth: Tensor) -> None:
-        """Features (B, D) of the next photos."""
-        chosen = self._in_kid[self._seen : self._seen + len(truth)]
-        self._seen += len(truth)
-        self._frechet.update(predicted, truth)
-        for features, real in ((predicted.double(), False), (truth.double(), True)):
-            self._kid.update(features[chosen], real=real)
+    def update(self, predicted: Tensor) -> None:
+        """Embeddings (B, D) of the next predictions."""
+        chosen = self._in_kid[self._seen : self._seen + len(predicted)]
+        self._seen += len(predicted)
+        self._frechet.update(predicted)
+        self._kid.update(predicted.double()[chosen], real=False)
 
     def compute(self) -> dict[str, float]:
         """`fid` and `kid`."""
@@ -76,3 +88,8 @@ class FeatureDistances:
             torch.default_generator.manual_seed(0)
             kid, _ = self._kid.compute()
         return {"fid": self._frechet.compute(), "kid": float(kid)}
+
+
+def _chosen(photos: int) -> Tensor:
+    """Which of so many photos KID keeps: a seeded choice, (photos,) of booleans."""
+    return torch.randperm(photos, generator=torch.Generator().manual_seed(0)) < KID_PHOTOS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from tintype.color import SPACES, ColorSpace, to_uint8
+from tintype.color import SPACES, ColorSpace
 from tintype.config import Evaluate
 from tintype.data.cache import LabSplit, decode
 from tintype.features.network import FeatureNetwork
+from tintype.features.truth import TORCHVISION, embed_truth, lab_planes, shown
 from tintype.metrics import CLASS_ACCURACY, FID_TORCHVISION, LAB_PLANES, metric_names
 from tintype.metrics.colour import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
@@ -35,25 +36,25 @@ Classify: TypeAlias = Callable[[Tensor], Tensor]
 class _Planes:
     """The running figures of three planes in [0, 1]: a few numbers a photo, and what FID and KID keep."""
 
-    def __init__(self, features: FeatureNetwork, photos: int, device: torch.device) -> None:
+    def __init__(self, features: FeatureNetwork, truth: Tensor, photos: int, device: torch.device) -> None:
         self._features = features
-        self._distances = FeatureDistances(features.num_features, photos, device)
+        self._distances = FeatureDistances(truth, photos, device)
         self._squared_error: list[Tensor] = []
         self._absolute_error: list[Tensor] = []
         self._ssim: list[Tensor] = []
-        self._lpips: list[Tensor] = []
+        self._distance: list[Tensor] = []
 
     def update(self, predicted: Tensor, truth: Tensor) -> None:
         """(B, 3, H, W) twice."""
         self._squared_error.append(squared_error(predicted, truth))
         self._absolute_error.append(absolute_error(predicted, truth))
         self._ssim.append(ssim(predicted, truth))
-        self._lpips.append(self._features.distance(predicted, truth))
-        self._distances.update(self._features.embed(predicted), self._features.embed(truth))
+        self._distance.append(self._features.distance(predicted, truth))
+        self._distances.update(self._features.embed(predicted))
 
     def compute(self) -> dict[str, float]:
         errors = torch.cat(self._squared_error).double()
-        by_network = {"lpips": _mean(self._lpips)} | self._distances.compute()
+        by_network = {self._features.distance_name: _mean(self._distance)} | self._distances.compute()
         return {
             "psnr": float(psnr(errors).mean()),
             "psnr_pooled": float(psnr(errors.mean())),
@@ -77,6 +78,7 @@ def evaluate(
     space: str = "lab",
     torchvision: TorchvisionInception | None = None,
     classify: Classify | None = None,
+    truth: Mapping[str, Tensor] | None = None,
 ) -> dict[str, float]:
     """Every metric of `colorize` on `split`, by full name, in the order of `tintype.metrics.metric_names`.
 
@@ -84,8 +86,8 @@ def evaluate(
     generator's alone, and the value of `hsv` is that of the colour photo. In `lab` it is what a user gets.
 
     RGB is always measured. The space `lab_planes` adds what some papers took for RGB, and what flatters them: L/100,
-    a/220 + 1/2, b/220 + 1/2. Batch by batch: memory does not grow with the split, but for a few numbers a photo and
-    KID's features (see `tintype.metrics.distributions`).
+    a/220 + 1/2, b/220 + 1/2. Batch by batch: memory does not grow with the split, but for a few numbers a photo, its
+    true embedding and KID's features (see `tintype.metrics.distributions`).
 
     Args:
         colorize: in eval mode, on `device`.
@@ -94,6 +96,7 @@ def evaluate(
         space: of `tintype.color.SPACES`, in which `colorize` works; the spaces measured are those of `config`.
         torchvision: on `device`; adds `fid_torchvision`.
         classify: in eval mode, on `device`, over the split's classes; adds `class_accuracy`.
+        truth: the split's embeddings, as `embed_truth` gives them; None: they are made here.
 
     Raises:
         ValueError: of fewer than 2 photos; the distances of distributions need variances. Or of Lab planes where
@@ -104,28 +107,31 @@ def evaluate(
     if "lab_planes" in config.spaces and space != "lab":
         raise ValueError(f"lab_planes of a colorizer in {space}; allowed: of one in lab")
     device, works_in = torch.device(device), SPACES[space]
-    rgb = _Planes(features, len(split), device)
-    planes = _Planes(features, len(split), device) if "lab_planes" in config.spaces else None
-    by_torchvision = FrechetDistance(torchvision.num_features, device) if torchvision is not None else None
+    if truth is None:
+        truth = embed_truth(split, features, config.spaces, device, torchvision)
+    in_planes = "lab_planes" in config.spaces
+    rgb = _Planes(features, truth["rgb"], len(split), device)
+    planes = _Planes(features, truth["lab_planes"], len(split), device) if in_planes else None
+    by_torchvision = FrechetDistance(truth[TORCHVISION], device) if torchvision is not None else None
     per_photo: dict[str, list[Tensor]] = defaultdict(list)
 
     for start in tqdm(range(0, len(split), config.batch_size), desc="evaluate", unit="batch", disable=None):
         lightness, chroma = _photos(split, slice(start, start + config.batch_size), works_in, device)
         predicted_chroma = colorize(lightness)
-        predicted, truth = shown(lightness, predicted_chroma, works_in), shown(lightness, chroma, works_in)
-        rgb.update(predicted, truth)
+        predicted, true = shown(lightness, predicted_chroma, works_in), shown(lightness, chroma, works_in)
+        rgb.update(predicted, true)
         if planes is not None:
             planes.update(lab_planes(lightness, predicted_chroma), lab_planes(lightness, chroma))
         if torchvision is not None and by_torchvision is not None:
-            by_torchvision.update(torchvision(predicted), torchvision(truth))
+            by_torchvision.update(torchvision(predicted))
         if classify is not None:
             labels = torch.from_numpy(split.labels[start : start + config.batch_size]).to(device)
             named = classify(lightness).argmax(dim=1)
             per_photo[CLASS_ACCURACY].append((named == labels)[labels >= 0])
-        per_photo["custom_accuracy"].append(custom_accuracy(predicted, truth))
-        per_photo["ciede2000"].append(ciede2000(predicted, truth))
+        per_photo["custom_accuracy"].append(custom_accuracy(predicted, true))
+        per_photo["ciede2000"].append(ciede2000(predicted, true))
         per_photo["colorfulness"].append(colorfulness(predicted))
-        per_photo["true_colorfulness"].append(colorfulness(truth))
+        per_photo["true_colorfulness"].append(colorfulness(true))
 
     figures = rgb.compute() | {name: _mean(values) for name, values in per_photo.items()}
     figures["colorfulness_gap"] = abs(figures["colorfulness"] - figures["true_colorfulness"])
@@ -140,16 +146,6 @@ def evaluate(
         features.suffix, config.spaces, classes=classify is not None, torchvision=torchvision is not None
     )
     return {name: figures[name] for name in names}
-
-
-def shown(lightness: Tensor, chroma: Tensor, space: ColorSpace = SPACES["lab"]) -> Tensor:
-    """Network units -> sRGB (B, 3, H, W) in [0, 1], in steps of 1/255 as every screen and file has it."""
-    return to_uint8(space.to_rgb(lightness, chroma)) / 255
-
-
-def lab_planes(lightness: Tensor, chroma: Tensor) -> Tensor:
-    """Network units -> the planes L, a, b (B, 3, H, W), each scaled to [0, 1]; white is (1, 1/2, 1/2)."""
-    return torch.cat([lightness, chroma], dim=1) / 2 + 0.5
 
 
 def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.device) -> tuple[Tensor, Tensor]:

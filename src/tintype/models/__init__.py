@@ -17,9 +17,10 @@ from tintype.models.dense import DenseDiscriminator
 from tintype.models.double_conv import DoubleConvGenerator
 from tintype.models.patch import PatchGAN
 from tintype.models.prediction import Prediction
-from tintype.models.resnet import ResNet18UNet, start_from_imagenet
+from tintype.models.resnet import ResNet18UNet
 from tintype.models.spectral import spectrally_normalized
 from tintype.models.storage import GeneratorCard, load_generator, save_generator, weights_hash
+from tintype.models.timm_unet import TimmUNet
 from tintype.models.unet import UNet
 from tintype.models.unet_discriminator import UNetDiscriminator
 
@@ -32,7 +33,6 @@ __all__ = [
     "build_generator",
     "load_generator",
     "save_generator",
-    "start_from_imagenet",
     "weights_hash",
 ]
 
@@ -41,6 +41,7 @@ GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {
     "double_conv_unet": lambda config, classes, image_size: DoubleConvGenerator(config, skips=True),
     "autoencoder": lambda config, classes, image_size: DoubleConvGenerator(config, skips=False),
     "resnet18_unet": lambda config, classes, image_size: ResNet18UNet(config),
+    "timm_unet": lambda config, classes, image_size: TimmUNet(config),
 }
 """Called with the config, the number of classes and the side of the training photos; only `UNet` has classes."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tintype.color import ColorSpace
 
 
 class Prediction(NamedTuple):
@@ -16,3 +19,21 @@ class Prediction(NamedTuple):
     """(B, classes), or None without a class branch."""
     bin_logits: Tensor | None = None
     """(B, Q, H/4, W/4), rounded up, over the bins of `tintype.color.bins`; or None where chroma is not classified."""
+
+
+def chroma_seen_at(generator: nn.Module, space: ColorSpace, lightness: Tensor, side: int) -> Tensor:
+    """The chroma of square photos, of which the generator sees versions of another size.
+
+    Args:
+        generator: works in `space`.
+        space: of lightness and chroma.
+        lightness: (B, 1, H, H), network units.
+        side: of what the generator sees, pixels.
+
+    Returns:
+        (B, planes, H, H), network units.
+    """
+    if lightness.shape[-1] == side:
+        return generator(lightness).chroma
+    small = F.interpolate(lightness, (side, side), mode="bilinear", antialias=True)
+    return space.enlarged(small, generator(small).chroma, lightness)

@@ -78,7 +78,7 @@ class FuseBlock(nn.Module):
         return self.fuse(torch.cat([self.up(x), skip], dim=1))
 
 
-def start_from_imagenet(generator: nn.Module) -> None:
+def resnet_from_imagenet(generator: nn.Module) -> None:
     """Give a `ResNet18UNet`'s encoder torchvision's ImageNet weights, downloaded where they are not yet.
 
     The first convolution's are summed over red, green and blue, which is what they do to a photo of three equal planes.

@@ -42,7 +42,6 @@ class UNet(nn.Module):
         self.class_branch = ClassBranch(widths[2], f, classes, side, config.dropout) if classes else None
         fused = 8 * f if classes else 0
         classification = config.head == "classification"
-        self.chroma_stride = 4 if classification else 1
         self.decoder = nn.ModuleList(
             # every block but the first also takes the skip that was put beside its input
             UpBlock(c_in + (c_in if i else fused), c_out, dropout=config.dropout if i < 3 else 0.0)
@@ -50,7 +49,7 @@ class UNet(nn.Module):
         )
         self.attention = SelfAttention(2 * widths[2]) if config.attention else None
         self.to_bins = nn.Conv2d(2 * widths[1], BINS, 1) if classification else None
-        self.to_chroma = DecodeBins() if classification else _to_chroma(2 * f, SPACES[config.space])
+        self.to_chroma = DecodeBins(config.temperature) if classification else _to_chroma(2 * f, SPACES[config.space])
         self.apply(init_pix2pix)
 
     def forward(self, lightness: Tensor) -> Prediction:

@@ -16,7 +16,7 @@ NETWORKS = {
     "fid_torchvision": "torchvision's Inception",
     "lpips": "VGG-16",
 }
-"""Of the published feature networks, by metric. In-domain figures are never beside others': no one else has them."""
+"""Of the published feature networks, by metric: the reports that we compare with use no other."""
 
 SUCCESS = ["critic_real_success", "critic_fake_success"]
 

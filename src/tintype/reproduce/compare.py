@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     """Off by no more than the gate takes for chance, in another environment."""
     DIFFERS = "differs"
     UNCOMPARED = "not compared"
-    """Only one of the two has it."""
+    """Only one of the two has it, or the environment is another one and the gate has no tolerance for it."""
 
 
 class Finding(NamedTuple):
@@ -128,5 +128,9 @@ def _of_metric(
         return found(Verdict.UNCOMPARED)
     if then == now or (math.isnan(then) and math.isnan(now)):
         return found(Verdict.IDENTICAL)
-    tolerance = gate.tolerances.get(metric) if gate and environment else None
-    return found(Verdict.WITHIN if tolerance and abs(now - then) <= tolerance.around(then) else Verdict.DIFFERS)
+    if not (gate and environment):
+        return found(Verdict.DIFFERS)
+    if metric not in gate.tolerances:
+        return found(Verdict.UNCOMPARED)
+    within = abs(now - then) <= gate.tolerances[metric].around(then)
+    return found(Verdict.WITHIN if within else Verdict.DIFFERS)

@@ -58,9 +58,11 @@ class Allowed(BaseModel):
 
 
 class Model(BaseModel):
-    """The model that colours, and its metrics on its lab's test photos."""
+    """The model that colours, its metrics on its test photos, and what its makers say of it, if they do."""
 
     name: str
+    description: str
+    limitations: str
     metrics: dict[str, float]
     image_size: int
     limits: Allowed
@@ -133,10 +135,13 @@ def create_app(
 
     @app.get("/api/model", summary="Describe the model")
     async def model() -> Model:
-        """The model's name and metrics, and what photos may be sent."""
+        """The model's name, description and metrics, and what photos may be sent."""
+        card = colorizer.backend.card
         return Model(
             name=located.name,
-            metrics=located.metrics,
+            description=card.description if card else "",
+            limitations=card.limitations if card else "",
+            metrics=located.metrics or (card.metrics if card else {}),
             image_size=colorizer.size,
             limits=Allowed(
                 bytes=limits.bytes, pixels=limits.pixels, hints=limits.hints, formats=list(OUTPUT_FORMATS[1:])

@@ -17,8 +17,9 @@ from tintype.files import replacing, unfinished
 
 EXECUTED = (
     *("color/*.py", "losses/*.py", "models/*.py", "training/*.py"),
-    *("data/batches.py", "data/cache.py", "features/__init__.py", "features/blocks.py", "features/perceptual.py"),
-    *("cielab.py", "files.py", "published.py"),
+    *("data/batches.py", "data/cache.py", "data/cropping.py", "data/degradation.py"),
+    *("features/__init__.py", "features/perceptual.py"),
+    *("backbones.py", "cielab.py", "files.py", "published.py"),
 )
 """The modules that training executes, seen from the package."""
 

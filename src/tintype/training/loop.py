@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
 
 Record = dict[str, float | str]
 """An epoch of the curves: ``epoch`` (from 1, over all phases), ``phase``, ``lr`` (at its start), the mean of each loss
-term, ``val_l1``, ``val_ciede2000``. On a CPU the same training gives the same record, to the last bit."""
+term, ``val_l1``, ``val_ciede2000``, ``val_colorfulness``. On a CPU the same training gives the same record, to the last
+bit."""
+
+Panel: TypeAlias = np.ndarray | None
+"""(H, W, 3) uint8: the validation photos that are looked at, or None without any."""
 
 Speed = dict[str, float]
 """How an epoch went by the clock: ``seconds``, and ``photos_per_s`` of its training alone, all processes together."""
@@ -39,6 +45,8 @@ class Trained(NamedTuple):
 
     generator: nn.Module
     """In eval mode; the averaged one where ``training.ema`` is set."""
+    image_size: int
+    """Side of the photos in its last phase, pixels: it is to be used at that."""
     curves: list[Record]
     is_rank_zero: bool
     """Whether this process, of those that torchrun started, is the one to write files."""
@@ -50,7 +58,7 @@ def fit(
     *,
     checkpoint: Path,
     features: Path | None = None,
-    on_epoch: Callable[[Record, Speed], None] = lambda record, speed: None,
+    on_epoch: Callable[[Record, Speed, Callable[[], Panel]], None] = lambda record, speed, panel: None,
     device: str = "auto",
     checkpoint_every_s: float = 10.0,
 ) -> Trained:
@@ -64,7 +72,8 @@ def fit(
         cache: the photos.
         checkpoint: file that is rewritten at the ends of epochs. It stays: delete it once the weights are safe.
         features: the folder of feature networks; only a row with a perceptual loss reads it.
-        on_epoch: called in the process of rank 0 after each epoch that is trained now.
+        on_epoch: called in the process of rank 0 after each epoch that is trained now; the last argument paints its
+            panel, see `tintype.training.validation.Validation.panel`.
         device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
         checkpoint_every_s: least time between two checkpoints, seconds; 0: one an epoch.
 
@@ -84,11 +93,14 @@ def fit(
         fabric.device,
         row.training.seed,
         flip=row.training.flip,
+        crop_scale=row.training.crop_scale,
+        degrade=row.training.degrade,
         rank=fabric.global_rank,
         world=fabric.world_size,
         memory_format=torch.channels_last,
     )
-    validation = Validation(cache.split("validation"), criterion.space, fabric.device)
+    image_size = plan[-1][0].image_size or cache.image_size
+    validation = Validation(cache.split("validation"), criterion.space, fabric.device, image_size)
     store = Checkpoints(checkpoint, run_key(row, cache), checkpoint_every_s)
     curves: list[Record] = []
 
@@ -114,18 +126,19 @@ def fit(
         if epoch == 0:
             players.start(phase)
         record: Record = {"epoch": number, "phase": phase.train, "lr": learning_rate(phase, epoch / phase.epochs)}
-        record |= _train_epoch(phase, epoch, players, criterion, batches, number, fabric, bar)
+        of_phase = replace(criterion, loss=row.loss_in(phase))
+        record |= _train_epoch(phase, epoch, players, of_phase, batches, number, fabric, bar)
         trained = time.perf_counter()
         record |= validation.figures(players.best())
         _refuse_non_finite(record, players.generator)
         curves.append(record)
         if fabric.is_global_zero:
-            now = time.perf_counter()
+            now, panel = time.perf_counter(), partial(validation.panel, players.best())
             if store.due():  # before the report: a tracking server that fails must not cost the epoch
                 store.save({"players": players.state(), "curves": curves})
-            on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)})
+            on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)}, panel)
     bar.close()
-    return Trained(players.best().eval(), curves, fabric.is_global_zero)
+    return Trained(players.best().eval(), image_size, curves, fabric.is_global_zero)
 
 
 def _train_epoch(
@@ -144,7 +157,7 @@ def _train_epoch(
         phase: of the row.
         epoch: of the phase, from 0.
         players: with optimizers for the phase.
-        criterion: the row's losses.
+        criterion: the phase's losses.
         batches: of all epochs.
         number: of the epoch, from 1 over all phases: which of the shuffled orders.
         fabric: of this process.
@@ -155,7 +168,7 @@ def _train_epoch(
     steps = len(batches)
     means = Means()
     shown = time.monotonic()
-    for step, batch in enumerate(batches.epoch(number), start=epoch * steps):
+    for step, batch in enumerate(batches.epoch(number, phase.image_size), start=epoch * steps):
         players.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
         photos = batch.in_space(criterion.space)
         means.add(train_step(players, photos, criterion, fabric, generator_learns=generator_learns(phase, step)))

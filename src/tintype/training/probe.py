@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 
@@ -29,28 +30,33 @@ def seconds_a_photo(row: Row, image_size: int, classes: int, steps: int, device:
     fabric = make_fabric(row, device)
     players = make_players(row, image_size, classes, fabric)
     # Without the teacher of a perceptual loss, which is not there yet: such a row takes longer than this says.
-    loss = row.loss.model_copy(update={"perceptual_weight": 0.0})
-    criterion = Criterion(loss, SPACES[row.generator.space], bin_weights=torch.ones(BINS, device=fabric.device))
+    bin_weights = torch.ones(BINS, device=fabric.device)
+    criterion = Criterion(row.loss, SPACES[row.generator.space], bin_weights=bin_weights)
     size = row.training.batch_size
-    planes = torch.rand(size, 3, image_size, image_size, device=fabric.device) * 2 - 1
-    planes = planes.contiguous(memory_format=torch.channels_last)
-    batch = Batch(planes[:, :1], planes[:, 1:], torch.zeros(size, dtype=torch.int64, device=fabric.device))
-    batch = batch.in_space(criterion.space)
     for network in players.networks():
         network.train()
 
     seconds = []
     for phase in phases_of(row):
         players.start(phase)
+        loss = row.loss_in(phase).model_copy(update={"perceptual_weight": 0.0})
+        of_phase = replace(criterion, loss=loss)
+        batch = _noise(size, phase.image_size or image_size, fabric.device).in_space(criterion.space)
         turns = phase.critic_steps if phase.train == "adversarial" else 1
         timed = -(-steps // turns) * turns  # whole rounds of critic and generator
         start = 0.0
         for step in range(-turns, timed):
             if step == 0:
                 start = _now(fabric.device)
-            train_step(players, batch, criterion, fabric, generator_learns=generator_learns(phase, step))
+            train_step(players, batch, of_phase, fabric, generator_learns=generator_learns(phase, step))
         seconds.append((_now(fabric.device) - start) / (timed * size))
     return seconds
+
+
+def _noise(size: int, side: int, device: torch.device) -> Batch:
+    planes = (torch.rand(size, 3, side, side, device=device) * 2 - 1).contiguous(memory_format=torch.channels_last)
+    lightness, chroma = planes[:, :1], planes[:, 1:]
+    return Batch(lightness, chroma, torch.zeros(size, dtype=torch.int64, device=device), lightness)
 
 
 def _now(device: torch.device) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,9 @@ from tintype.config import ConfigError, Phase, Row
 from tintype.data.cache import LabSplit
 from tintype.losses import Criterion
 from tintype.losses.rebalancing import prior_of, rebalancing
-from tintype.models import build_discriminator, build_generator, start_from_imagenet
+from tintype.models import build_discriminator, build_generator
+from tintype.training.average import Averaged
+from tintype.training.pretrained import start_from
 from tintype.training.step import Players
 
 if TYPE_CHECKING:
@@ -65,22 +66,22 @@ def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Pla
     """
     torch.manual_seed(row.training.seed)
     generator = build_generator(row.generator, classes if row.loss.class_weight else 0, image_size)
-    if row.generator.weights == "imagenet" and fabric.is_global_zero:  # the others get them by broadcast
-        start_from_imagenet(generator)
+    if fabric.is_global_zero:  # the others get the weights by broadcast
+        start_from(generator, row.generator)
     contested = any(phase.train != "generator" for phase in phases_of(row))
     critic = build_discriminator(row.discriminator, row.generator.space, image_size) if contested else None
     for network in filter(None, (generator, critic)):
         network.load_state_dict(fabric.broadcast(network.state_dict()))
         # measured on a CPU at 64x64 (benchmarks/training_step.py), and what tensor cores want
         network.to(fabric.device).to(memory_format=torch.channels_last)
-    averaged = copy.deepcopy(generator).requires_grad_(False) if row.training.ema else None
+    averaged = Averaged(generator, row.training.ema) if row.training.ema else None
     if row.training.compile:
         generator.compile()  # not the critic: torch.compile cannot differentiate twice
-    return Players(generator, critic, averaged, row.training.ema)
+    return Players(generator, critic, averaged)
 
 
 def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fabric) -> Criterion:
-    """The losses of a row, with what they need, on the device.
+    """The losses of a row, with what those of its phases need, on the device.
 
     Args:
         row: what is trained.
@@ -90,21 +91,24 @@ def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fa
     """
     loss, space = row.loss, SPACES[row.generator.space]
     teacher = None
-    if loss.perceptual_weight:
+    if row.needs_perceptual:
         from tintype.features.perceptual import load_perceptual
 
         assert features is not None, "a perceptual loss needs the folder of feature networks"
         teacher = load_perceptual(features, fabric.device)
-    weights = rebalancing(prior_of(photos)).to(fabric.device) if loss.bins_weight else None
+    rebalanced = any(of_phase.bins_weight and of_phase.rebalancing for of_phase in row.losses)
+    weights = rebalancing(prior_of(photos)).to(fabric.device) if rebalanced else None
     return Criterion(loss, space, teacher, weights)
 
 
 def phases_of(row: Row) -> list[Phase]:
     """The phases as they are trained: while what a critic says has no weight, none takes part."""
-    if row.loss.adversarial_weight:
-        return list(row.training.phases)
-    alone = {"train": "generator"}
-    return [p.model_copy(update=alone) if p.train == "adversarial" else p for p in row.training.phases]
+    return [
+        phase.model_copy(update={"train": "generator"})
+        if phase.train == "adversarial" and not row.loss_in(phase).adversarial_weight
+        else phase
+        for phase in row.training.phases
+    ]
 
 
 def check(row: Row, photos: int, classes: int, processes: int) -> None:
@@ -132,10 +136,11 @@ def check(row: Row, photos: int, classes: int, processes: int) -> None:
         )
     if photos < 2 * processes:  # batch norm needs 2
         raise ConfigError(f"the training split has {photos} photos, at least {2 * processes} are needed")
-    alone = any(phase.train == "generator" for phase in phases_of(row))
-    weights = (loss.l1_weight, loss.l2_weight, loss.perceptual_weight, loss.class_weight, loss.bins_weight)
-    if alone and not any(weights):
-        raise ConfigError(
-            "loss.l1_weight, l2_weight, perceptual_weight, class_weight and bins_weight are all 0: a phase that trains "
-            "the generator alone learns nothing; allowed: at least one over 0"
-        )
+    for phase in phases_of(row):
+        of_phase = row.loss_in(phase)
+        terms = ("l1", "l2", "perceptual", "colorfulness", "class", "bins")
+        if phase.train == "generator" and not any(getattr(of_phase, f"{term}_weight") for term in terms):
+            raise ConfigError(
+                f"loss: {', '.join(f'{term}_weight' for term in terms[:-1])} and {terms[-1]}_weight are all 0: a phase "
+                "that trains the generator alone learns nothing; allowed: at least one over 0"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from tintype.losses import (
     penalty_terms,
 )
 from tintype.models import Prediction
+from tintype.models.timm_unet import TimmUNet
+from tintype.training.average import Averaged
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -32,38 +35,40 @@ class Players:
 
     generator: nn.Module
     critic: nn.Module | None = None
-    averaged: nn.Module | None = None
+    averaged: Averaged | None = None
     """The generator's moving average, where one is kept."""
-    decay: float = 0.0
-    """Of the moving average, a step."""
     generator_optimizer: Optimizer | None = None
     critic_optimizer: Optimizer | None = None
 
     def start(self, phase: Phase) -> None:
         """Give fresh optimizers to the networks that learn in `phase`."""
 
-        def adam(network: nn.Module | None) -> Optimizer:
-            assert network is not None, f"no critic for a phase that trains the {phase.train}"
+        def adam(groups: list[dict[str, Any]]) -> Optimizer:
             # On a CPU, fused Adam takes a gradient to lie in memory as its weight does, whatever its strides say (seen
             # on torch 2.15). autograd's do; one that is changed by hand must be copied into, as `average` does.
-            return Adam(_decayed(network, phase.weight_decay), lr=phase.lr, betas=phase.betas, fused=True)
+            return Adam(groups, lr=phase.lr, betas=phase.betas, fused=True)
 
-        self.generator_optimizer = adam(self.generator) if phase.train != "critic" else None
-        self.critic_optimizer = adam(self.critic) if phase.train != "generator" else None
+        self.generator_optimizer = self.critic_optimizer = None
+        if phase.train != "critic":
+            self.generator_optimizer = adam(_with_encoder(self.generator, phase))
+        if phase.train != "generator":
+            assert self.critic is not None, f"no critic for a phase that trains the {phase.train}"
+            self.critic_optimizer = adam(_decayed(self.critic.parameters(), self.critic, phase.weight_decay))
 
     def networks(self) -> list[nn.Module]:
         """Every network there is."""
-        return [network for network in (self.generator, self.critic, self.averaged) if network is not None]
+        averaged = self.averaged.network if self.averaged is not None else None
+        return [network for network in (self.generator, self.critic, averaged) if network is not None]
 
     def best(self) -> nn.Module:
         """The generator that is kept: the averaged one, where there is one."""
-        return self.generator if self.averaged is None else self.averaged
+        return self.generator if self.averaged is None else self.averaged.network
 
     def set_learning_rate(self, rate: float) -> None:
         """From the next step on."""
         for optimizer in (self.generator_optimizer, self.critic_optimizer):
             for group in optimizer.param_groups if optimizer else ():
-                group["lr"] = rate
+                group["lr"] = rate * group.get("lr_factor", 1.0)
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint must hold of them."""
@@ -76,15 +81,38 @@ class Players:
             getattr(self, name).load_state_dict(values)
 
 
-def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The network's parameters in groups for an optimizer: L2 is on the convolutions' weights alone."""
+def _with_encoder(generator: nn.Module, phase: Phase) -> list[dict[str, Any]]:
+    """The generator's parameters in groups; the encoder's, as far as they learn, with a rate of their own."""
+    if not isinstance(generator, TimmUNet):
+        return _decayed(generator.parameters(), generator, phase.weight_decay)
+    encoder = generator.encoder.requires_grad_(True)
+    by_level = encoder.parameters_by_level()
+    for level in by_level[: phase.frozen_levels]:
+        for parameter in level:
+            parameter.requires_grad_(False)  # spares its half of the backward pass
+    learning = [p for level in by_level[phase.frozen_levels :] for p in level]
+    of_encoder = set(encoder.parameters())
+    others = (p for p in generator.parameters() if p not in of_encoder)
+    return [
+        *_decayed(others, generator, phase.weight_decay),
+        *(
+            {**group, "lr_factor": phase.encoder_lr_factor}
+            for group in _decayed(learning, generator, phase.weight_decay)
+            if group["params"]
+        ),
+    ]
+
+
+def _decayed(parameters: Iterable[nn.Parameter], network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters of the network in groups for an optimizer: L2 is on the convolutions' weights alone."""
+    parameters = list(parameters)
     if not weight_decay:
-        return [{"params": list(network.parameters())}]
+        return [{"params": parameters}]
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     kernels = {p for m in convolutions for name, p in m.named_parameters() if not name.endswith("bias")}
     return [
-        {"params": [p for p in network.parameters() if p in kernels], "weight_decay": weight_decay},
-        {"params": [p for p in network.parameters() if p not in kernels]},
+        {"params": [p for p in parameters if p in kernels], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p not in kernels]},
     ]
 
 
@@ -105,7 +133,7 @@ def train_step(
     """
     terms: Terms = {}
     with fabric.autocast(), torch.set_grad_enabled(generator_learns):
-        fake = players.generator(batch.lightness)
+        fake = players.generator(batch.seen)
     if players.critic_optimizer is not None:
         terms |= critic_step(players, batch, fake.chroma.detach(), criterion, fabric)
     if generator_learns:
@@ -142,19 +170,8 @@ def generator_step(players: Players, batch: Batch, fake: Prediction, criterion: 
     if judge is not None:
         judge.requires_grad_(True)
     if players.averaged is not None:
-        move_average(players.averaged, players.generator, players.decay)
+        players.averaged.move_to(players.generator)
     return terms
-
-
-@torch.no_grad()
-def move_average(averaged: nn.Module, generator: nn.Module, decay: float) -> None:
-    """One step of the exponential moving average of the weights and of batch norm's running means.
-
-    In place of torch.optim.swa_utils.AveragedModel, which makes the host wait for the device at every step.
-    """
-    old, new = ([*network.parameters(), *network.buffers()] for network in (averaged, generator))
-    pairs = [(a, b) for a, b in zip(old, new, strict=True) if a.is_floating_point()]
-    torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - decay)
 
 
 def descend(optimizer: Optimizer, terms: Terms, fabric: Fabric) -> None:

@@ -1,41 +1,96 @@
-"""Figures of a generator in training, on photos that it is not trained on."""
+"""Figures and pictures of a generator in training, on photos that it is not trained on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tintype.color import ColorSpace, delta_e_ciede2000, rgb_to_lab
+from tintype.color import ColorSpace, colorfulness, delta_e_ciede2000, rgb_to_lab, to_uint8
 from tintype.data.cache import LabSplit, decode
+from tintype.models.prediction import chroma_seen_at
 
 PHOTOS = 256
 """At most so many: they draw a curve; the figures that count are of the test split."""
 TOGETHER = 32
+PANEL = 12
+"""Photos in the picture of each epoch."""
 
 
 class Validation:
-    """Holds the photos of a split, or `PHOTOS` of them, on the device that trains; the generator works in `space`."""
+    """Holds the photos of a split, or `PHOTOS` of them, on the device that trains.
 
-    def __init__(self, split: LabSplit, space: ColorSpace, device: torch.device) -> None:
-        self.space = space
+    Args:
+        split: the photos.
+        space: in which the generator works.
+        device: that trains.
+        image_size: side of what the generator will see once it is trained, pixels.
+    """
+
+    def __init__(self, split: LabSplit, space: ColorSpace, device: torch.device, image_size: int) -> None:
+        self.space, self.image_size = space, image_size
         # evenly over the split, which may be sorted by class
         chosen = np.linspace(0, len(split) - 1, min(len(split), PHOTOS)).round().astype(int)
         self.codes = torch.from_numpy(split.codes[chosen]).to(device)
 
     @torch.no_grad()
     def figures(self, generator: nn.Module) -> dict[str, float]:
-        """``val_l1`` in network units and ``val_ciede2000``, means over photos, in eval mode; {} without photos."""
-        generator.eval()
-        l1, ciede2000 = [], []
-        for codes in self.codes.split(TOGETHER) if len(self.codes) else ():
-            lab = decode(codes)
-            lightness, true_chroma = self.space.split(lab)
-            chroma = generator(lightness.contiguous(memory_format=torch.channels_last)).chroma
-            l1.append((chroma - true_chroma).abs().mean(dim=(1, 2, 3)))
-            shown = rgb_to_lab(self.space.to_rgb(lightness, chroma))  # what a screen makes of it: clipped to sRGB
-            ciede2000.append(delta_e_ciede2000(shown, lab).mean(dim=(1, 2)))
-        if not l1:
+        """Means over photos, in eval mode; {} without photos.
+
+        ``val_l1`` in network units, ``val_ciede2000``, and ``val_colorfulness`` of the predictions.
+        """
+        figures: dict[str, list[Tensor]] = {"val_l1": [], "val_ciede2000": [], "val_colorfulness": []}
+        for photos in self._predicted(generator, self.codes):
+            rgb = self.space.to_rgb(photos.lightness, photos.chroma)  # what a screen makes of it: clipped to sRGB
+            figures["val_l1"].append((photos.chroma - photos.true_chroma).abs().mean(dim=(1, 2, 3)))
+            figures["val_ciede2000"].append(delta_e_ciede2000(rgb_to_lab(rgb), photos.lab).mean(dim=(1, 2)))
+            figures["val_colorfulness"].append(colorfulness(rgb))
+        if not len(self.codes):
             return {}
-        means = torch.stack([torch.cat(l1).mean(), torch.cat(ciede2000).mean()])
-        return dict(zip(("val_l1", "val_ciede2000"), means.tolist(), strict=True))
+        means = torch.stack([torch.cat(values).mean() for values in figures.values()])
+        return dict(zip(figures, means.tolist(), strict=True))
+
+    @torch.no_grad()
+    def panel(self, generator: nn.Module) -> np.ndarray | None:
+        """The same `PANEL` photos in every epoch: a column each, gray, predicted and true below each other.
+
+        (3 H, n W, 3) uint8; None without photos.
+        """
+        if not len(self.codes):
+            return None
+        chosen = np.linspace(0, len(self.codes) - 1, min(len(self.codes), PANEL)).round().astype(int)
+        columns = []
+        for photos in self._predicted(generator, self.codes[torch.from_numpy(chosen).to(self.codes.device)]):
+            gray, predicted, truth = (
+                self.space.gray(photos.lightness),
+                self.space.to_rgb(photos.lightness, photos.chroma),
+                self.space.to_rgb(photos.lightness, photos.true_chroma),
+            )
+            columns.append(torch.cat([gray, predicted, truth], dim=2))
+        sheet = torch.cat(list(torch.cat(columns)), dim=2)
+        return to_uint8(sheet).permute(1, 2, 0).cpu().numpy()
+
+    def _predicted(self, generator: nn.Module, codes: Tensor) -> Iterator[_Predicted]:
+        generator.eval()
+        for some in codes.split(TOGETHER) if len(codes) else ():
+            lab = decode(some)
+            lightness, true_chroma = self.space.split(lab)
+            lightness = lightness.contiguous(memory_format=torch.channels_last)
+            chroma = chroma_seen_at(generator, self.space, lightness, self.image_size)
+            yield _Predicted(lab, lightness, true_chroma, chroma)
+
+
+class _Predicted(NamedTuple):
+    """Photos, and the generator's answers."""
+
+    lab: Tensor
+    """(B, 3, H, W)."""
+    lightness: Tensor
+    """(B, 1, H, W), network units."""
+    true_chroma: Tensor
+    """(B, planes, H, W), network units."""
+    chroma: Tensor
+    """The generator's."""

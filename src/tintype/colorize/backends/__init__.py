@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from tintype.config import ConfigError
+
+if TYPE_CHECKING:
+    from tintype.inference.model_card import ModelCard
 
 BACKENDS = ("auto", "torch", "onnx")
 BackendName = Literal["auto", "torch", "onnx"]
@@ -22,6 +25,8 @@ class Backend(Protocol):
     """Whether a seed draws one of several plausible answers."""
     chroma_stride: int
     """Pixels a side for which the network predicts chroma once; 1, or even: then it enlarges what it predicts."""
+    card: ModelCard | None
+    """What a released model's makers say of it."""
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
         """Chroma of a batch. May be called from several threads.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 
 from tintype.config import ConfigError
+from tintype.inference.model_card import ModelCard
 
 INPUT, OUTPUT = "lightness", "ab"
 METADATA = "tintype"
@@ -45,16 +46,22 @@ class Metadata:
     """Of the tintype that wrote it."""
     chroma_stride: int = 1
     """See `tintype.colorize.backends.Backend`; files of earlier versions do not tell."""
+    generator: dict[str, Any] | None = None
+    """The `tintype.models.GeneratorCard` that torch builds the network from; None in files of earlier versions."""
+    card: ModelCard | None = None
+    """Of a released model."""
 
     def to_json(self) -> str:
         """The inverse of `from_json`."""
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "card": self.card and self.card.model_dump()})
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
         """Raises `ValueError` or `TypeError` for what no `to_json` has written."""
         values = json.loads(text)
-        return cls(**{**values, "dropouts": tuple(Dropout(*dropout) for dropout in values["dropouts"])})
+        values["dropouts"] = tuple(Dropout(*dropout) for dropout in values["dropouts"])
+        card = values.pop("card", None)
+        return cls(**values, card=card and ModelCard.model_validate(card))
 
 
 class OnnxGenerator:
@@ -87,6 +94,7 @@ class OnnxGenerator:
         self.image_size = self.metadata.image_size
         self.stochastic = bool(self.metadata.dropouts)
         self.chroma_stride = self.metadata.chroma_stride
+        self.card = self.metadata.card
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
         """See `Backend`. A seed draws other answers than torch does of it, from the same distribution."""

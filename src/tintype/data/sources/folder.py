@@ -6,14 +6,16 @@ import csv
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
 
 from tintype.config import ConfigError, Data
+from tintype.data.curation import in_its_split
 from tintype.data.reading import SUFFIXES
 from tintype.data.sources.drawing import Listed, drawn
 
@@ -28,10 +30,24 @@ def folder(config: Data, root: Path, photos: Path) -> list[Listed]:
     return copied(listed_in(root / config.origin, config.labels, shown=config.origin), config, root, photos)
 
 
-def count_photos(origin: Path, labels: str | None) -> tuple[int, int]:
-    """How many photos, and of how many classes, the source `folder` would find. Raises `ConfigError`."""
+class Found(NamedTuple):
+    """What a folder holds, in numbers."""
+
+    photos: int
+    classes: int
+    splits: dict[str, int]
+    """How many photos train, validation and test have, where each photo lies in the folder of one of them, and there
+    are some to train on and some for the test; else {}."""
+
+
+def count_photos(origin: Path, labels: str | None) -> Found:
+    """What the source `folder` would find. Raises `ConfigError`."""
     listed = listed_in(origin, labels, shown=str(origin))
-    return len(listed), len({photo.label for photo in listed} - {""})
+    in_splits = [in_its_split(*photo) for photo in listed]
+    splits = Counter(photo.split for photo in in_splits)
+    if "" in splits or not (splits["train"] and splits["test"]):
+        return Found(len(listed), len({photo.label for photo in listed} - {""}), {})
+    return Found(len(listed), len({photo.label for photo in in_splits} - {""}), dict(sorted(splits.items())))
 
 
 def is_own_copy(config: Data, root: Path) -> bool:

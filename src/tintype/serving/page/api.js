@@ -4,7 +4,7 @@
 /**
  * @typedef {{x: number, y: number, color: string}} Hint  A spot, in shares of the photo's sides, and its #rrggbb.
  * @typedef {{hints?: Hint[], saturation?: number, format?: string}} Options
- * @typedef {{name: string, metrics: Record<string, number>, image_size: number,
+ * @typedef {{name: string, description: string, limitations: string, metrics: Record<string, number>, image_size: number,
  *   limits: {bytes: number, pixels: number, hints: number, formats: string[]}}} Model
  * @typedef {{name: string, url: string, credit: string}} Example
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The model's name, and its metrics on the test photos of its lab. */
+/** The model's name, what its makers say of it, and its metrics on its test photos. */
 
 import { byId, element } from "./dom.js";
 
@@ -10,11 +10,11 @@ const METRICS = {
   psnr_pooled: ["PSNR pooled, dB", "↑"],
   ssim: ["SSIM", "↑"],
   lpips: ["LPIPS", "↓"],
-  lpips_in_domain: ["LPIPS in domain", "↓"],
+  feature_distance_lite2: ["Feature distance", "↓"],
   fid: ["FID", "↓"],
-  fid_in_domain: ["FID in domain", "↓"],
+  fid_lite2: ["FID by EfficientNet-Lite2", "↓"],
   kid: ["KID", "↓"],
-  kid_in_domain: ["KID in domain", "↓"],
+  kid_lite2: ["KID by EfficientNet-Lite2", "↓"],
   colorfulness: ["Colourfulness", ""],
   colorfulness_gap: ["Colourfulness gap", "↓"],
   rmse: ["RMSE", "↓"],
@@ -24,7 +24,7 @@ const METRICS = {
 };
 
 /** @param {import("./api.js").Model} model */
-export function showModel({ name, metrics, image_size: side }) {
+export function showModel({ name, description, limitations, metrics, image_size: side }) {
   const box = /** @type {HTMLDetailsElement} */ (byId("model"));
   box.hidden = false;
   byId("model-name").textContent = name;
@@ -38,9 +38,10 @@ export function showModel({ name, metrics, image_size: side }) {
     });
   byId("model-sheet").replaceChildren(
     element("p", { className: "sheet-name" }, name),
+    ...[description, limitations].filter(Boolean).map((said) => element("p", { className: "sheet-note" }, said)),
     element("p", { className: "sheet-note" }, `Sees photos at ${side} pixels; their lightness stays at full size.`),
     rows.length
-      ? element("table", {}, element("caption", {}, "On the test photos of its lab"), element("tbody", {}, ...rows))
+      ? element("table", {}, element("caption", {}, "On its test photos"), element("tbody", {}, ...rows))
       : element("p", { className: "sheet-note" }, "No metrics are known of it."),
   );
   document.addEventListener("click", (event) => {

@@ -1,0 +1,91 @@
+"""EfficientNet-Lite2 as the feature network: ImageNet features that pip installs, so no project needs a download.
+
+The perceptual loss has another one, EfficientNet-Lite1: no row is measured by the network that it learned from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tintype.backbones import LITE_MEAN, LITE_STD, PACKAGED, imagenet_weights
+from tintype.features.network import FeatureNetwork
+
+if TYPE_CHECKING:
+    from timm.models.efficientnet import EfficientNet
+
+NAME = "tf_efficientnet_lite2"
+"""timm's."""
+WEIGHTS = "efficientnet_lite2.safetensors"
+CLASSIFIER = "classifier."
+SIDE = 260
+"""Of the photos that the network was trained on, pixels."""
+
+
+class EfficientNetLite2(FeatureNetwork):
+    """EfficientNet-Lite2 without its classifier.
+
+    Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, after Tan and Le 2019,
+    arXiv:1905.11946.
+    """
+
+    suffix = "_lite2"
+    distance_name = "feature_distance"
+    num_features = 1280
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+
+        network = timm.create_model(NAME, num_classes=0).to(memory_format=torch.channels_last)
+        self.network = cast("EfficientNet", network)
+
+    def embed(self, rgb: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, 1280): the mean of the last layer over all positions.
+
+        Photos of every size are scaled to 260x260, so that figures of different projects can be compared: bicubic and
+        antialiased, as Parmar et al. 2022 (arXiv:2104.11222) ask for.
+        """
+        scaled = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", align_corners=False, antialias=True)
+        embedding: Tensor = self.network(_normalized(scaled.clamp(0, 1)))
+        return embedding
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Of the features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the photos' own size: (B,), in [0, 20].
+
+        At each position the channels are scaled to unit length; the squared length of their difference is averaged
+        over the positions and summed over the five levels. This is the form of LPIPS before people's judgments
+        calibrate it (Zhang et al. 2018, arXiv:1801.03924, eq. 1 with all weights 1), so it is not called LPIPS.
+        """
+        levels = (self.network.forward_intermediates(_normalized(rgb), intermediates_only=True) for rgb in (a, b))
+        return torch.stack([_squared_difference(x, y).mean(dim=(1, 2)) for x, y in zip(*levels, strict=True)]).sum(0)
+
+
+def _normalized(rgb: Tensor) -> Tensor:
+    return ((rgb - LITE_MEAN) / LITE_STD).contiguous(memory_format=torch.channels_last)
+
+
+def _squared_difference(x: Tensor, y: Tensor) -> Tensor:
+    """Of unit-normalized channels, summed over them: (B, C, h, w) twice -> (B, h, w)."""
+    return (F.normalize(x, dim=1) - F.normalize(y, dim=1)).square().sum(dim=1)
+
+
+def make(out: Path) -> dict[str, Any]:
+    """Write the installed package's weights to the folder `out`; returns where they are from. Raises `ConfigError`."""
+    weights = imagenet_weights(NAME, "features.network")
+    kept = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIER)}
+    save_file(kept, out / WEIGHTS)
+    return {"package": PACKAGED[NAME].package, "sha256": PACKAGED[NAME].sha256}
+
+
+def load(folder: Path, card: dict[str, Any]) -> EfficientNetLite2:
+    """The network that `make` wrote."""
+    with torch.random.fork_rng(devices=[]):  # the constructor draws random weights first
+        network = EfficientNetLite2()
+    network.network.load_state_dict(load_file(folder / WEIGHTS))
+    return network

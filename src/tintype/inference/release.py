@@ -1,0 +1,127 @@
+"""Make a trained generator the released model: ``python -m tintype.inference.release MODEL_FOLDER METRICS_JSON``.
+
+Writes the three files of `tintype.inference.released.ROOM`: the model with fp16 weights, its hash, and the figures in
+``MODEL_CARD.md``. The card's words are written by hand; those of its front matter go into the model, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import onnx
+import typer
+import yaml
+
+from tintype.colorize.export import as_onnx
+from tintype.config import ConfigError, validated
+from tintype.files import replacing
+from tintype.inference.model_card import ModelCard
+from tintype.inference.onnx_weights import read_weights
+from tintype.inference.released import RELEASED, card_file, hash_file, model_file
+from tintype.inference.released_weights import is_counter
+from tintype.metrics import metric_of
+from tintype.models import load_generator, weights_hash
+from tintype.report.table import ARROWS
+
+MAX_BYTES = 20_000_000
+"""Of the model: every installation downloads it."""
+
+
+def release(folder: Path, metrics: Path) -> ModelCard:
+    """Write the released model, its hash and the figures of its card; all of them, or none if something is wrong.
+
+    Args:
+        folder: the trained generator.
+        metrics: flat JSON, figures by name; where ``gray.json`` lies beside it, the card sets its figures beside them.
+    Raises:
+        ConfigError: a file cannot be read, a metric is unknown, or the model is too large.
+    """
+    text = card_file().read_text(encoding="utf-8")
+    figures, gray = _figures(metrics), metrics.parent / "gray.json"
+    words = yaml.safe_load(text.split("---")[1])
+    card = validated(
+        ModelCard,
+        {**words, "name": RELEASED, "metrics": figures, "weights_sha256": _hash(folder)},
+        where=card_file().name,
+    )
+    exported = as_onnx(folder, name=RELEASED, precision="fp16", card=card)
+    if len(exported.content) > MAX_BYTES:
+        raise ConfigError(f"{folder}: {len(exported.content)} bytes as a released model; allowed: {MAX_BYTES}")
+    _check_readable(exported.content, folder)
+
+    digest = hashlib.sha256(exported.content).hexdigest()
+    files = [
+        f"- {model_file().name}: {len(exported.content) / 1e6:.1f} MB, SHA-256 `{digest}`",
+        f"- the generator.safetensors that it was exported from: SHA-256 `{card.weights_sha256}`",
+        f"- largest difference between the two, on noise: {exported.difference:.2f} Lab units",
+    ]
+    text = _filled(text, "metrics", _table(figures, _figures(gray) if gray.is_file() else {}))
+    text = _filled(text, "files", files)
+    for file, content in (
+        (model_file(), exported.content),
+        (hash_file(), f"{digest}  {model_file().name}\n".encode()),
+        (card_file(), text.encode()),
+    ):
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
+    return card
+
+
+def _check_readable(content: bytes, folder: Path) -> None:
+    """Refuse a file that no training could start from: all weights must be there, under their names."""
+    weights = read_weights(onnx.load_from_string(content))
+    for key in load_generator(folder)[0].state_dict():
+        if key not in weights and not is_counter(key):
+            raise ConfigError(f"{folder}: {key} is not in the exported file under this name")
+
+
+def _figures(path: Path) -> dict[str, float]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: no metrics: {error}") from None
+
+
+def _hash(folder: Path) -> str:
+    try:
+        return weights_hash(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: no trained generator: {error.strerror}") from None
+
+
+def _table(figures: dict[str, float], gray: dict[str, float]) -> list[str]:
+    lines = [f"| metric | {RELEASED} | gray |", "|---|---|---|"]
+    for name, figure in figures.items():
+        metric = metric_of(name)
+        beside = f"{gray[name]:.{metric.digits}f}" if name in gray else ""
+        lines.append(f"| {name}{ARROWS[metric.direction]} | {figure:.{metric.digits}f} | {beside} |")
+    return lines
+
+
+def _filled(text: str, part: str, lines: list[str]) -> str:
+    """The card with other lines between ``<!-- part -->`` and ``<!-- end of part -->``."""
+    begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
+    pattern = re.compile(f"{begin}.*?{end}", re.DOTALL)
+    assert len(pattern.findall(text)) == 1
+    return pattern.sub(lambda _: begin + "\n".join(lines) + "\n" + end, text)
+
+
+def main(
+    model_folder: Annotated[Path, typer.Argument(help="With generator.safetensors and generator.json.")],
+    metrics_json: Annotated[Path, typer.Argument(help="Its metrics on test photos, such as metrics/ROW.json.")],
+) -> None:
+    """Make a trained generator the released model."""
+    try:
+        card = release(model_folder, metrics_json)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    typer.echo(f"{model_file()}: {card.name} {card.version}, {model_file().stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,35 @@
+"""Weights that a generator starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from tintype.config import Generator
+from tintype.models.resnet import resnet_from_imagenet
+from tintype.models.timm_unet import encoder_from_imagenet
+
+
+def start_from(generator: nn.Module, config: Generator) -> None:
+    """Give a fresh generator the weights of ``config.weights``.
+
+    Raises:
+        ConfigError: they cannot be had, or are of another network.
+    """
+    if config.weights != "none":
+        PRETRAINED[config.name, config.weights](generator)
+
+
+def _from_released(generator: nn.Module) -> None:
+    from tintype.inference.released_weights import start_from_released  # needs the package onnx
+
+    start_from_released(generator)
+
+
+PRETRAINED: dict[tuple[str, str], Callable[[nn.Module], None]] = {
+    ("resnet18_unet", "imagenet"): resnet_from_imagenet,
+    ("timm_unet", "imagenet"): encoder_from_imagenet,
+    ("timm_unet", "everyday"): _from_released,
+}
+"""By ``generator.name`` and ``generator.weights``."""
