@@ -23,11 +23,18 @@ from PIL import Image
 from scipy.ndimage import uniform_filter
 
 SIDE = 512
-"""Short side, pixels, up to which chroma follows edges. Finer ones gain 0.2% more (30 photos of 1 to 20 megapixels)."""
+"""Short side, pixels, up to which chroma follows edges; bicubic interpolation does the rest.
+
+CIEDE2000 near edges over that of bicubic interpolation alone, 30 photos of 1 to 20 megapixels: 0.786 with 256, 0.774
+with 384, 0.769 with 512, 0.767 with 768.
+"""
 WINDOW = 3
-"""Side of the regression's windows, in cells of the grid; with 5 a third of the gain is lost."""
+"""Side of the regression's windows, in cells of the grid. The ratio on 41 small photos: 0.892 with 3, 0.915 with 5."""
 LIGHTNESS_NOISE = 2.0
-"""Variance of L* that counts as noise: smaller values turn film grain into color, larger ones miss faint edges."""
+"""Variance of L* that counts as noise: smaller values turn film grain into color, larger ones miss faint edges.
+
+For this and the next see "Constants" in docs/results/edges.md.
+"""
 CHROMA_NOISE = 1.0
 """Variance of a or b that counts as noise."""
 
