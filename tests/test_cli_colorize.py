@@ -368,6 +368,7 @@ class Gray:
 
     image_size = 32
     stochastic = False
+    chroma_stride = 1
 
     def __call__(self, lightness, seed=None):
         return np.zeros((len(lightness), 2, *lightness.shape[2:]), np.float32)

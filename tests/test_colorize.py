@@ -23,6 +23,7 @@ class Constant:
 
     image_size = 32
     stochastic = False
+    chroma_stride = 1
 
     def __init__(self, a=10.0, b=20.0):
         self.ab = np.array([a, b], np.float32)

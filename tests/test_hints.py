@@ -116,6 +116,7 @@ class Sepia:
 
     image_size = 64
     stochastic = False
+    chroma_stride = 1
 
     def __call__(self, lightness, seed=None):
         return np.broadcast_to(np.float32([3, 12])[None, :, None, None], (1, 2, *lightness.shape[2:])).copy()

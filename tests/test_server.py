@@ -85,6 +85,7 @@ class Held:
 
     image_size = 32
     stochastic = False
+    chroma_stride = 1
 
     def __init__(self) -> None:
         self.let = threading.Event()

@@ -30,6 +30,7 @@ class Chroma:
 
     image_size = 32
     stochastic = False
+    chroma_stride = 1
 
     def __init__(self, rule):
         self.rule = rule
@@ -441,7 +442,7 @@ import sys; sys.modules[{missing!r}] = None
 from pathlib import Path
 from tintype.colorize.video import colorize_video
 from tintype.config import ConfigError
-class Backend: image_size, stochastic = 32, False
+class Backend: image_size, stochastic, chroma_stride = 32, False, 1
 from tintype import Colorizer
 try:
     colorize_video(Path({str(source)!r}), Path({str(tmp_path / "b.mp4")!r}), Colorizer(Backend()))

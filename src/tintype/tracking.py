@@ -86,6 +86,7 @@ SERVED = (
     "data/reading.py",
     "inference/__init__.py",
     "inference/released.py",
+    "inference/upsampling.py",
     "serving/pyfunc.py",
 )
 """What makes photos of a generator's answers: the registered model's code besides that which its training ran."""

@@ -18,6 +18,7 @@ from tintype.colorize.hints import Hint, follow_hints
 from tintype.colorize.joining import joined, lightness_of, resized
 from tintype.colorize.photo import Photo
 from tintype.config import ConfigError
+from tintype.inference.upsampling import SIDE, predicted_grid, upsample
 
 LONGEST = 4
 """The long side, to the network, is at most so many short ones: it sees panoramas squashed."""
@@ -36,6 +37,8 @@ class Prepared:
     photo: Photo
     lightness: np.ndarray
     """(h, w) float32, L* in [0, 100], at the network's size."""
+    guide: np.ndarray
+    """(h', w') float32, the same at the size up to which chroma follows edges: see `tintype.inference.upsampling`."""
     is_array: bool = False
     """Whether it came as an array, and goes as one."""
 
@@ -146,8 +149,10 @@ class Colorizer:
         is_array = isinstance(photo, np.ndarray)
         read_photo = _photo(photo, self.max_pixels)
         height, width = read_photo.pixels.shape[:2]
-        height, width = network_size(height, width, self.size)
-        return Prepared(read_photo, resized(lightness_of(read_photo.pixels), height, width), is_array)
+        lightness = lightness_of(read_photo.pixels)
+        seen = resized(lightness, *network_size(height, width, self.size))
+        guide = resized(lightness, *network_size(height, width, min(height, width, SIDE)))
+        return Prepared(read_photo, seen, guide, is_array)
 
     def predict(self, prepared: Sequence[Prepared], *, seed: int | None = None) -> list[np.ndarray]:
         """Second step: the chroma of each photo, (2, h, w) float32 in Lab units; photos of one shape share a batch."""
@@ -164,8 +169,8 @@ class Colorizer:
         """Third step: the photo in colour."""
         if self.keep_colour and prepared.photo.has_colour:
             return prepared.photo
-        ab = ab * np.float32(self.saturation)
-        if hints:  # along edges that the network is too small to see
+        ab = upsample(predicted_grid(ab, self.backend.chroma_stride), prepared.guide) * np.float32(self.saturation)
+        if hints:
             ab = follow_hints(lightness_of(prepared.photo.pixels), ab, hints)
         return prepared.photo.with_pixels(joined(prepared.photo.pixels, ab))
 

@@ -120,6 +120,7 @@ def as_onnx(
         stride,
         tuple(drops),
         version("tintype"),
+        network.chroma_stride,
         generator=saved.model_dump(mode="json"),
         card=card,
     )

@@ -85,20 +85,21 @@ def follow_hints(lightness: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -
         return ab
     fine = shrunk(lightness, FINE)
     small = shrunk(fine, WORKING)
-    network = np.stack([resized(plane, *small.shape) for plane in ab])
-    change = blended(small, network, hints) - network
-    sharp = guided(small, change, fine)
-    return np.stack([resized(plane, *fine.shape) for plane in ab]) + sharp
+    share, *color = guided(small, blended(small, hints), fine)
+    return share.clip(0, 1) * np.stack([resized(plane, *fine.shape) for plane in ab]) + color
 
 
-def blended(lightness: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
-    """Hints and network mixed by distance: (H, W) L*, (2, H, W) ab -> (2, H, W) ab."""
-    mixed, weights = ab.astype(np.float64), np.ones(lightness.shape)
+def blended(lightness: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
+    """What hints and network have in each pixel's color, by distance: (H, W) L* -> (3, H, W).
+
+    First the network's share, in [0, 1]; then ab of the hints, each weighted by its share.
+    """
+    mixed, weights = np.zeros((2, *lightness.shape)), np.ones(lightness.shape)
     for hint, distance in zip(hints, distances(lightness, hints), strict=True):
         weight = (distance / REACH + 1e-4) ** -FALLOFF
         weights += weight
         mixed += weight * hint.ab[:, None, None]
-    return (mixed / weights).astype(np.float32)
+    return (np.stack([np.ones_like(weights), *mixed]) / weights).astype(np.float32)
 
 
 def distances(lightness: np.ndarray, hints: Sequence[Hint]) -> Iterator[np.ndarray]:

@@ -23,6 +23,8 @@ class Backend(Protocol):
     """Side of the training photos, pixels."""
     stochastic: bool
     """Whether a seed draws one of several plausible answers."""
+    chroma_stride: int
+    """Pixels a side for which the network predicts chroma once; 1, or even: then it enlarges what it predicts."""
     card: ModelCard | None
     """What a released model's makers say of it."""
 

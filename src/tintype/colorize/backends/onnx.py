@@ -44,6 +44,8 @@ class Metadata:
     dropouts: tuple[Dropout, ...]
     version: str
     """Of the tintype that wrote it."""
+    chroma_stride: int = 1
+    """See `tintype.colorize.backends.Backend`; files of earlier versions do not tell."""
     generator: dict[str, Any] | None = None
     """The `tintype.models.GeneratorCard` that torch builds the network from; None in files of earlier versions."""
     card: ModelCard | None = None
@@ -91,6 +93,7 @@ class OnnxGenerator:
             raise ConfigError(f"{where}: not a generator that `tintype export` has written") from None
         self.image_size = self.metadata.image_size
         self.stochastic = bool(self.metadata.dropouts)
+        self.chroma_stride = self.metadata.chroma_stride
         self.card = self.metadata.card
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:

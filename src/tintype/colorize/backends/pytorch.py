@@ -14,6 +14,8 @@ from tintype.color import SPACES
 from tintype.config import ConfigError
 from tintype.devices import default_device
 from tintype.models import load_generator
+from tintype.models.timm_unet import TimmUNet
+from tintype.models.unet import UNet
 
 if TYPE_CHECKING:
     from tintype.inference.model_card import ModelCard
@@ -31,12 +33,19 @@ class LabGenerator(nn.Module):
         super().__init__()
         self.generator = generator
         self.space = SPACES[space]
+        self.chroma_stride = _chroma_stride(generator)
 
     def forward(self, lightness: Tensor) -> Tensor:
         """(B, 1, h, w) L* in [0, 100] -> (B, 2, h, w) ab, Lab units."""
         gray = torch.cat([lightness, torch.zeros_like(lightness), torch.zeros_like(lightness)], dim=1)
         seen, _ = self.space.split(gray)
         return self.space.to_lab(seen, self.generator(seen).chroma.float())[:, 1:]
+
+
+def _chroma_stride(generator: nn.Module) -> int:
+    """How many times a generator enlarges the chroma that it predicts."""
+    by_bins = isinstance(generator, UNet) and generator.to_bins is not None
+    return 4 if by_bins or isinstance(generator, TimmUNet) else 1
 
 
 class TorchGenerator:
@@ -58,6 +67,7 @@ class TorchGenerator:
             if isinstance(layer, nn.Dropout) and layer.p > 0 and "class_branch" not in name
         ]
         self.stochastic = bool(self.dropout)
+        self.chroma_stride = self.network.chroma_stride
         self.card: ModelCard | None = None
         self.lock = threading.Lock()
 
