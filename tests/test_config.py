@@ -45,6 +45,10 @@ def test_overrides_merge_dicts_and_replace_lists():
             {"generator": {"name": "resnet18_unet", "weights": "imagenet", "spectral_norm": True}},
             "generator.weights = 'imagenet' with generator.spectral_norm = true",
         ),
+        (
+            {"generator": {"chroma_gain": 1.3}},
+            "generator.chroma_gain = 1.3 with generator.name = 'unet', space = 'lab', head",
+        ),
         ({"generator": {"head": "classification"}}, "loss.bins_weight = 0.0 with generator.head = 'classification'"),
         ({"loss": {"bins_weight": 1.0}}, "loss.bins_weight = 1.0 with generator.head = 'regression'"),
         (

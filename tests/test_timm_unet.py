@@ -105,3 +105,14 @@ def test_a_saved_one_needs_no_imagenet_weights(generator, tmp_path, monkeypatch)
 def test_an_encoder_that_timm_lacks_is_refused():
     with pytest.raises(ConfigError, match=r"encoder 'resnet19': timm .* has no such network .*resnet18"):
         build_generator(Generator(name="timm_unet", encoder="resnet19"), 0, 64)
+
+
+def test_chroma_is_amplified_once_training_is_over():
+    torch.manual_seed(1)
+    plain = build_generator(LITE0, 0, 64)
+    vivid = build_generator(LITE0.model_copy(update={"chroma_gain": 1.5}), 0, 64)
+    vivid.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 1, 64, 64)
+    chroma = plain.eval()(x).chroma
+    torch.testing.assert_close(vivid.eval()(x).chroma, (1.5 * chroma).clamp(-1, 1))
+    torch.testing.assert_close(vivid.train()(x).chroma, plain.train()(x).chroma)

@@ -118,6 +118,13 @@ class Generator(Section):
         "tf_efficientnet_lite0",
         description="timm_unet: timm's name of a network with features at 1/4, 1/8, 1/16 and 1/32 of the photo's size",
     )
+    chroma_gain: float = Field(
+        1.0,
+        gt=0,
+        le=3,
+        description="timm_unet, regression in lab: what predicted chroma is multiplied by after training. The mean "
+        "of plausible colors is paler than each of them: over 1 is more vivid, at the cost of error",
+    )
     encoder_norm: Literal["batch", "frozen"] = Field(
         "batch", description="timm_unet: frozen keeps the running means that the encoder's batch norm starts with"
     )
@@ -367,6 +374,12 @@ class Row(Section):
     def _suits_its_loss(self) -> None:
         generator, discriminator, loss = self.generator, self.discriminator, self.loss
         classification = generator.head == "classification"
+        _refuse(
+            generator.chroma_gain != 1
+            and (generator.name, generator.space, classification) != ("timm_unet", "lab", False),
+            f"generator.chroma_gain = {generator.chroma_gain} with generator.name = {generator.name!r}, space = "
+            f"{generator.space!r}, head = {generator.head!r}: allowed: 1.0, or 'timm_unet' with 'regression' in 'lab'",
+        )
         _refuse(
             loss.adversarial == "wgan_gp" and discriminator.norm == "batch",
             "discriminator.norm = 'batch' with loss.adversarial = 'wgan_gp': the gradient penalty is per photo, batch "

@@ -35,6 +35,7 @@ class TimmUNet(nn.Module):
     def __init__(self, config: Generator) -> None:
         super().__init__()
         self.space = SPACES[config.space]
+        self.chroma_gain = config.chroma_gain
         self.frozen_norm = config.encoder_norm == "frozen"
         encoder = Backbone(config.encoder)
         deepest, *skips = encoder.channels[:-5:-1]
@@ -71,6 +72,8 @@ class TimmUNet(nn.Module):
         small = F.avg_pool2d(lightness, 4)
         if self.to_bins is None:
             chroma = self.space.enlarged(small, self.to_chroma(x).float(), lightness)
+            if not self.training:  # there the losses would learn to undo it
+                chroma = self.chroma_gain * chroma
             chroma = chroma.clamp(-1 if self.space.signed else 0, 1)  # bicubic may overshoot
             return Prediction(chroma[..., :height, :width])
         bin_logits = self.to_bins(x)
