@@ -194,7 +194,7 @@ def test_stages_depend_on_whole_rooms_file_by_file(pytestconfig):
         for room in {module.split("/")[0] for module in modules if "/" in module} - {"data"}:
             if sum(module.startswith(f"{room}/") for module in modules) == 1:
                 continue  # the names of metrics alone, or the table's best row
-            if room in ("colorize", "serving"):
+            if room in ("colorize", "serving", "inference"):
                 continue  # what is registered runs a part of them: tests/test_tracking.py
             if room == "features" and name != "features":
                 continue  # measuring and training run their own networks: tests/test_features.py

@@ -294,7 +294,7 @@ def test_files_of_earlier_versions_are_read(exported, tmp_path):
     (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA)
     values = json.loads(entry.value)
     old = {key: values[key] for key in ("name", "image_size", "stride", "dropouts", "version")}
-    assert set(values) - set(old) == {"generator", "card"}
+    assert set(values) - set(old) == {"generator", "card", "chroma_stride"}
     entry.value = json.dumps(old)
     onnx.save(model, tmp_path / "old.onnx")
     backend = load_backend(tmp_path / "old.onnx")
