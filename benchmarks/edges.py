@@ -30,6 +30,7 @@ from tintype.colorize import colorizer
 from tintype.colorize.colorizer import Colorizer, network_size
 from tintype.colorize.files import encode
 from tintype.colorize.joining import resized
+from tintype.inference.model_card import ModelCard
 from tintype.inference.upsampling import SIDE, predicted_grid, upsample
 
 SAMPLES = 20_000
@@ -207,7 +208,7 @@ class _Random:
 
     stochastic = False
     chroma_stride = 4
-    card = None
+    card: ModelCard | None = None
 
     def __init__(self, grid: int) -> None:
         self.image_size = 4 * grid
