@@ -232,6 +232,27 @@ def test_the_critics_weights_are_clipped_after_its_step():
     assert max(p.abs().max().item() for p in players.critic.parameters()) == pytest.approx(0.005)
 
 
+@pytest.mark.parametrize("adversarial", ["hinge", "wgan"])
+def test_of_a_projected_discriminator_the_heads_alone_learn(adversarial):
+    """And through its frozen network the generator gets a gradient."""
+    loss = Loss(adversarial=adversarial, adversarial_weight=1.0, l1_weight=0.0)
+    row = make_row(loss=loss, discriminator={"name": "projected"}, norm="none")
+    players, fabric = started(row)
+    before = copy.deepcopy(players.critic.state_dict())
+    generator = copy.deepcopy(dict(players.generator.named_parameters()))
+    for network in players.networks():
+        network.train()
+    for _ in range(2):
+        terms = train_step(players, random_batch(), criterion_of(loss), fabric)
+    assert "adversarial" in terms
+    moved = {name for name, value in players.critic.state_dict().items() if not torch.equal(value, before[name])}
+    heads = {name for name in before if name.startswith("heads.")}
+    assert moved <= heads
+    assert {name for name in heads if name.endswith("weight")} <= moved  # a bias may have no say in hinge's and wgan's
+    assert {name for name, p in players.critic.named_parameters() if p.requires_grad} == heads
+    assert not same_weights(dict(players.generator.named_parameters()), generator)
+
+
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_training_in_every_space(space, cache, checkpoint):
     """One batch's photos in the space, both networks with as many planes, figures that validation can take."""

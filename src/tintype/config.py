@@ -170,10 +170,14 @@ class Generator(Section):
 class Discriminator(Section):
     """The network that judges (lightness, chroma)."""
 
-    name: Literal["patch", "dense", "unet"] = Field("patch", description="a logit a patch, one a photo, or one a pixel")
+    name: Literal["patch", "dense", "unet", "projected"] = Field(
+        "patch",
+        description="patch, dense, unet: a logit a patch, one a photo, or one a pixel; projected: judges the features "
+        "of a frozen EfficientNet-Lite1, a logit for each of their places",
+    )
     filters: int = Field(64, ge=2, le=512)
     layers: int = Field(3, ge=1, le=8, description="how often the size is halved; patch: 3 see patches of 70x70 pixels")
-    norm: Literal["batch", "none"] = "batch"
+    norm: Literal["batch", "none"] = Field("batch", description="projected has none")
     spectral_norm: bool = Field(False, description="on every convolution and dense layer")
 
 

@@ -107,7 +107,7 @@ def critic_success(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Term
 def clip_weights(loss: Loss, critic: nn.Module) -> None:
     """Where the adversarial loss asks for it, keep every weight in [-clip, clip] (arXiv:1701.07875, algorithm 1)."""
     if ADVERSARIAL[loss.adversarial].clipped:
-        weights: list[Tensor] = list(critic.parameters())
+        weights: list[Tensor] = [p for p in critic.parameters() if p.requires_grad]
         torch._foreach_clamp_min_(weights, -loss.clip)
         torch._foreach_clamp_max_(weights, loss.clip)
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from torch import nn
 
-from tintype.color import SPACES
+from tintype.color import SPACES, ColorSpace
 from tintype.config import Discriminator, Generator
 from tintype.models.dense import DenseDiscriminator
 from tintype.models.double_conv import DoubleConvGenerator
 from tintype.models.patch import PatchGAN
 from tintype.models.prediction import Prediction
+from tintype.models.projected import ProjectedDiscriminator
 from tintype.models.resnet import ResNet18UNet
 from tintype.models.spectral import spectrally_normalized
 from tintype.models.storage import GeneratorCard, load_generator, save_generator, weights_hash
@@ -45,12 +46,13 @@ GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {
 }
 """Called with the config, the number of classes and the side of the training photos; only `UNet` has classes."""
 
-DISCRIMINATORS: dict[str, Callable[[Discriminator, int, int], nn.Module]] = {
-    "patch": lambda config, planes, image_size: PatchGAN(config, planes),
-    "dense": DenseDiscriminator,
-    "unet": lambda config, planes, image_size: UNetDiscriminator(config, planes),
+DISCRIMINATORS: dict[str, Callable[[Discriminator, ColorSpace, int], nn.Module]] = {
+    "patch": lambda config, space, image_size: PatchGAN(config, 1 + space.planes),
+    "dense": lambda config, space, image_size: DenseDiscriminator(config, 1 + space.planes, image_size),
+    "unet": lambda config, space, image_size: UNetDiscriminator(config, 1 + space.planes),
+    "projected": lambda config, space, image_size: ProjectedDiscriminator(config, space),
 }
-"""Called with the config, the planes of lightness and chroma together, and the side of the training photos."""
+"""Called with the config, the space in which it sees photos, and the side of the training photos."""
 
 
 def build_generator(config: Generator, classes: int, image_size: int) -> nn.Module:
@@ -73,5 +75,5 @@ def build_discriminator(config: Discriminator, space: str, image_size: int) -> n
         space: in which it sees photos, a name of `tintype.color.SPACES`.
         image_size: side of the training photos, pixels.
     """
-    discriminator = DISCRIMINATORS[config.name](config, 1 + SPACES[space].planes, image_size)
+    discriminator = DISCRIMINATORS[config.name](config, SPACES[space], image_size)
     return spectrally_normalized(discriminator) if config.spectral_norm else discriminator

@@ -14,11 +14,11 @@ def spectrally_normalized(network: Network) -> Network:
     """Divide the weights of every convolution and dense layer by their largest singular value; gives `network` back.
 
     The value is followed by one step of power iteration at each forward in training mode. A layer's own weights are
-    then called ``parametrizations.weight.original``.
+    then called ``parametrizations.weight.original``. Frozen layers stay as they are.
 
     Source: arXiv:1802.05957; on the generator too: arXiv:1805.08318, section 4.1.
     """
     for module in list(network.modules()):
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and module.weight.requires_grad:
             spectral_norm(module)
     return network

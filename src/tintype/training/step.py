@@ -53,7 +53,9 @@ class Players:
             self.generator_optimizer = adam(_with_encoder(self.generator, phase))
         if phase.train != "generator":
             assert self.critic is not None, f"no critic for a phase that trains the {phase.train}"
-            self.critic_optimizer = adam(_decayed(self.critic.parameters(), self.critic, phase.weight_decay))
+            self.critic_optimizer = adam(
+                _decayed((p for p in self.critic.parameters() if p.requires_grad), self.critic, phase.weight_decay)
+            )
 
     def networks(self) -> list[nn.Module]:
         """Every network there is."""
@@ -161,14 +163,16 @@ def generator_step(players: Players, batch: Batch, fake: Prediction, criterion: 
     assert players.generator_optimizer is not None
     judge = players.critic if players.critic_optimizer is not None else None
     fake_logits = None
+    learning = [p for p in judge.parameters() if p.requires_grad] if judge is not None else []
     if judge is not None and criterion.loss.adversarial_weight:
-        judge.requires_grad_(False)  # spares the half of its backward pass that is for its own weights
+        for parameter in learning:
+            parameter.requires_grad_(False)  # spares the half of its backward pass that is for its own weights
         with fabric.autocast():
             fake_logits = judge(batch.lightness, fake.chroma)
     terms = generator_terms(criterion, batch, fake, fake_logits)
     descend(players.generator_optimizer, terms, fabric)
-    if judge is not None:
-        judge.requires_grad_(True)
+    for parameter in learning:
+        parameter.requires_grad_(True)
     if players.averaged is not None:
         players.averaged.move_to(players.generator)
     return terms
