@@ -26,7 +26,7 @@ from tintype.colorize.joining import joined
 from tintype.config import Features
 from tintype.features import load_features, make_features
 from tintype.metrics.colour import ciede2000
-from tintype.metrics.distributions import FrechetDistance
+from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.pixels import psnr, squared_error
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -74,10 +74,10 @@ def main() -> None:
             answers.embedding.append(network.embed(rgb))
 
     rows = _rows(found)
-    print("| | psnr_pooled | over gray | ciede2000 | of gray's | colorfulness | of the truth | fid_lite2 | of gray's |")
-    print("|---" * 9 + "|")
+    print("| " + " | ".join(["", *rows["gray"]]) + " |")
+    print("|---" * (1 + len(rows["gray"])) + "|")
     for name, row in rows.items():
-        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in row.values()) + " |")
+        print(f"| {name} | " + " | ".join(f"{value:.4g}" for value in row.values()) + " |")
     if chosen.json:
         told = {"photos": len(paths), "rows": rows, "machine": machine()}
         chosen.json.write_text(json.dumps(told, indent=2) + "\n")
@@ -105,17 +105,17 @@ def _rows(found: dict[str, Answers]) -> dict[str, dict[str, float]]:
     truth, gray = found["truth"], found["gray"]
     true_embedding = torch.cat(truth.embedding)
 
-    def fid(answers: Answers) -> float:
-        distance = FrechetDistance(true_embedding, torch.device("cpu"))
-        distance.update(torch.cat(answers.embedding))
-        return distance.compute()
+    def distances(answers: Answers) -> dict[str, float]:
+        of_features = FeatureDistances(true_embedding, len(true_embedding), torch.device("cpu"))
+        of_features.update(torch.cat(answers.embedding))
+        return {f"{name}_lite2": value for name, value in of_features.compute().items()}
 
-    fid_gray = fid(gray)
+    from_gray = distances(gray)
     rows = {}
     for name in list(found)[1:]:
         answers = found[name]
         decibels, of_gray = (float(psnr(torch.tensor(mean(a.squared_error)))) for a in (answers, gray))
-        distance = fid_gray if answers is gray else fid(answers)
+        features = from_gray if answers is gray else distances(answers)
         rows[name] = {
             "psnr_pooled": decibels,
             "psnr_pooled_over_gray": decibels - of_gray,
@@ -123,9 +123,9 @@ def _rows(found: dict[str, Answers]) -> dict[str, dict[str, float]]:
             "ciede2000_of_gray": mean(answers.ciede2000) / mean(gray.ciede2000),
             "colorfulness": mean(answers.colorfulness),
             "colorfulness_of_truth": mean(answers.colorfulness) / mean(truth.colorfulness),
-            "fid_lite2": distance,
-            "fid_lite2_of_gray": distance / fid_gray,
         }
+        for metric, value in features.items():
+            rows[name] |= {metric: value, f"{metric}_of_gray": value / from_gray[metric]}
     return rows
 
 
