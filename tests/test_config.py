@@ -1,7 +1,9 @@
+from typing import get_args
+
 import pytest
 import yaml
 
-from tintype.config import ConfigError, Row, load_lab, merged, validated
+from tintype.config import ConfigError, Discriminator, Generator, Row, load_lab, merged, validated
 
 MINIMAL_ROW = {
     "name": "r",
@@ -142,6 +144,17 @@ def test_bad_rows_are_refused_by_name(tmp_path, pytestconfig, rows, message):
     with pytest.raises(ConfigError) as error:
         load_lab(tmp_path / "params.yaml")
     assert str(error.value).startswith(message)
+
+
+def test_every_network_that_is_named_can_be_chosen(tmp_path, pytestconfig):
+    values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
+    rows = {
+        f"{section}_{name}": {section: {"name": name}}
+        for section, model in (("generator", Generator), ("discriminator", Discriminator))
+        for name in get_args(model.model_fields["name"].annotation)
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": rows}))
+    assert list(load_lab(tmp_path / "params.yaml").rows_resolved()) == list(rows)
 
 
 def test_lab_planes_are_those_of_lab_alone(tmp_path, pytestconfig):

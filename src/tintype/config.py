@@ -582,7 +582,8 @@ def _check_sizes(row: Row, image_size: int) -> None:
             f"rows.{row.name}: generator.depth = {depth} with {key} = {side}: each encoder block "
             f"halves the size; allowed: a depth up to {side.bit_length() - (side & (side - 1) == 0)}"
         )
-    if side >> layers < {"patch": 3, "dense": 2, "unet": 1}[row.discriminator.name]:
+    grid = {"patch": 3, "dense": 2, "unet": 1}  # a projected discriminator pads what it sees
+    if side >> layers < grid.get(row.discriminator.name, 0):
         raise ConfigError(
             f"rows.{row.name}: discriminator.layers = {layers} with {key} = {side}: leaves no "
             "patch to judge; allowed: a larger image_size, or fewer layers"
