@@ -14,7 +14,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("reading", "caching", "training_step", "startup", "exported", "flicker")
+NAMES = ("reading", "caching", "training_step", "startup", "exported", "flicker", "frechet_distance")
 RESULTS = Path(__file__).parent / "results.json"
 
 
