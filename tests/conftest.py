@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
+from preloaded import preloaded_python
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -58,13 +60,16 @@ TINY = {
 class Lab:
     """A lab's folder, and the commands that its user types there."""
 
+    ahead: ClassVar[list[str]] = []
+    """Folders that come first in PATH: of a `python` that starts at once, where a test asked for it."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of this environment in the lab."""
-        bin_folder = Path(sys.executable).parent
-        env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+        folders = [*self.ahead, str(Path(sys.executable).parent), os.environ["PATH"]]
+        env = {**os.environ, "PATH": os.pathsep.join(folders), "DVC_NO_ANALYTICS": "1"}
         env.pop("PYTHONPATH", None)
         done = subprocess.run(words, cwd=self.root, env=env, capture_output=True, text=True, timeout=900)
         assert not check or done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
@@ -180,7 +185,16 @@ def everyday(room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Lab:
+def stages_start_at_once() -> Iterator[None]:
+    """From here on, those of `Lab.run`: their imports are most of a tiny lab's time."""
+    with preloaded_python() as folder:
+        Lab.ahead.append(folder)
+        yield
+        Lab.ahead.remove(folder)
+
+
+@pytest.fixture(scope="session")
+def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path, stages_start_at_once: None) -> Lab:
     """The tiny lab after its first `dvc repro`, committed."""
     lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
     lab.write_params({key: value for key, value in lab.params().items() if key != "gate"})  # of the default lab

@@ -59,8 +59,8 @@ DAMAGES = {
     ),
     "ab are scaled by 0.8": Damage(
         "evaluation.py",
-        "return generator(lightness).chroma",
-        "return 0.8 * generator(lightness).chroma",
+        "return chroma_seen_at(",
+        "return 0.8 * chroma_seen_at(",
         {(ROW, "colorfulness"): "moved"},
     ),
     "batch norm is left in training mode": Damage(

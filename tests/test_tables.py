@@ -5,18 +5,14 @@ The last part takes minutes: ``pytest -m tables -n 2 --dist loadscope``; its two
 
 import json
 import math
-import os
 import re
-import sys
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 import yaml
 from conftest import CHECKOUT, Lab, copy_of_checkout
-from preloaded import preloaded_python
 
 from tintype.config import load_lab
 from tintype.metrics import FLOOR_NAMES, metric_names, metric_of
@@ -112,15 +108,8 @@ def tiny(values, key=None):
     return TINY.get(key, values)
 
 
-@pytest.fixture(scope="module")
-def path():
-    """The PATH on which stages start at once."""
-    with preloaded_python() as folder:
-        yield os.pathsep.join([folder, str(Path(sys.executable).parent), os.environ["PATH"]])
-
-
 @pytest.fixture(scope="class")
-def reproduced(request, tmp_path_factory, photos, path):
+def reproduced(request, tmp_path_factory, photos, stages_start_at_once):
     """Call it with a table: the lab after its `dvc repro`, which goes on after a row that fails."""
     checkout = copy_of_checkout(tmp_path_factory.mktemp("tables"))
     for table, rows in request.cls.labs.items():
@@ -139,7 +128,7 @@ def reproduced(request, tmp_path_factory, photos, path):
     @cache
     def made(table):
         lab = Lab(checkout.root / "tables" / table)
-        lab.done = lab.run("env", f"PATH={path}", "dvc", "repro", "--keep-going", check=False)
+        lab.done = lab.run("dvc", "repro", "--keep-going", check=False)
         return lab
 
     return made
