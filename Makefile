@@ -1,6 +1,6 @@
 # make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
 # make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
-# make test-slow, make test-tables: the tests that take minutes; CI runs them, too.
+# make test-slow: the tests that take minutes, every row of every table among them; CI runs them, too.
 PYTHON ?= python3
 PORT ?= 8000
 # Relative: a checkout's path may hold spaces.
@@ -11,20 +11,17 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test test-slow test-tables check serve ui plots bench clean install
+.PHONY: repro test test-slow check serve ui plots bench clean install
 
 repro: install
 	dvc repro
 	@cat report/table.md
 
 test: install
-	pytest -m "not slow and not tables" -n 2 --dist loadfile
+	pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install
-	pytest -m slow -n 2 --dist loadfile
-
-test-tables: install
-	pytest -m tables -n 2 --dist loadscope
+	pytest -m slow -n 2 --dist loadscope
 
 check: install
 	ruff check .

@@ -1,6 +1,6 @@
 """The published tables: every row is there, is documented, and goes through the real chain at a tiny scale.
 
-The last part takes minutes: ``pytest -m tables -n 2 --dist loadscope``; its two classes run side by side.
+The last part takes minutes: ``pytest -m slow -n 2 --dist loadscope``; its two classes run side by side.
 """
 
 import json
@@ -180,12 +180,12 @@ LARGEST, HERE = "flowers102", 20
 """DVC's own time a stage grows with the lab's rows: the largest table is run in two parts."""
 
 
-@pytest.mark.tables
+@pytest.mark.slow
 class TestOneHalf(Chain):
     labs = {LARGEST: ROWS[LARGEST][:HERE]}  # noqa: RUF012
 
 
-@pytest.mark.tables
+@pytest.mark.slow
 class TestTheOtherHalf(Chain):
     labs = {**ROWS, LARGEST: ROWS[LARGEST][HERE:]}  # noqa: RUF012
 
