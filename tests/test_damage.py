@@ -32,7 +32,7 @@ SMALLER = {
     },
     "rows": {ROW: {"loss": {"class_weight": 0.003}}},
 }
-CALIBRATED, OTHERS = range(1, 11), range(11, 16)
+CALIBRATED, OTHERS = range(1, 11), range(11, 14)
 
 
 class Damage(NamedTuple):
