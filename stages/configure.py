@@ -12,7 +12,7 @@ from _stage import run
 
 from tintype.config import check_classes, load_lab
 from tintype.inference.released import released_hash
-from tintype.metrics import check_names
+from tintype.metrics.registry import check_names
 
 
 def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:

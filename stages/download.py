@@ -7,7 +7,7 @@ from _stage import run
 from tintype.config import check_classes, load_lab
 from tintype.data.curation import listed_photos
 from tintype.data.sources import download
-from tintype.metrics import check_names
+from tintype.metrics.registry import check_names
 
 
 def stage(params: Path, raw: Path) -> None:

@@ -10,7 +10,7 @@ from _stage import REPO, lab_root, run
 from tintype.config import load_lab
 from tintype.data.cache import LabCache
 from tintype.evaluation import measure, trained
-from tintype.metrics import ranking_direction
+from tintype.metrics.registry import ranking_direction
 from tintype.report import best_row, read_metrics
 from tintype.tracking import Tracker
 

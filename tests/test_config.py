@@ -193,25 +193,3 @@ def test_missing_or_broken_params_file(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [1")
     with pytest.raises(ConfigError, match="not YAML"):
         load_lab(tmp_path / "params.yaml")
-
-
-def test_stages_depend_on_whole_rooms_file_by_file(pytestconfig):
-    """A module left out of a stage's deps could be edited without DVC noticing."""
-    root = pytestconfig.rootpath
-    not_run_by_stages = {"training/probe.py", "data/__init__.py"}
-    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
-    for name, stage in stages.items():
-        deps = [dep.removeprefix("${repo}/") for dep in stage.get("do", stage)["deps"]]
-        modules = {dep.removeprefix("src/tintype/") for dep in deps if dep.startswith("src/tintype/")}
-        assert all((root / "src/tintype" / module).is_file() for module in modules), name
-        for room in {module.split("/")[0] for module in modules if "/" in module} - {"data"}:
-            if sum(module.startswith(f"{room}/") for module in modules) == 1:
-                continue  # the names of metrics alone, or the table's best row
-            if room in ("colorize", "serving", "inference"):
-                continue  # what is registered runs a part of them: tests/test_tracking.py
-            if room == "features" and name != "features":
-                continue  # measuring and training run their own networks: tests/test_features.py
-            files = {f"{room}/{file.name}" for file in (root / "src/tintype" / room).iterdir() if file.suffix == ".py"}
-            if name not in ("train", "evaluate"):
-                files.discard("color/bins.py")  # the classifying generator's
-            assert files - not_run_by_stages <= modules, f"{name} lacks modules of {room}"

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from conftest import CHECKOUT, Lab
 
-from tintype.config import ConfigError, Gate, load_lab
+from tintype.config import FLOOR_NAMES, ConfigError, Gate, load_lab
 from tintype.gate.compare import Verdict, compare
 from tintype.gate.show import as_json, as_markdown, as_text
 from tintype.gate.tolerances import DEVIATIONS, tolerances
-from tintype.metrics import FLOOR_NAMES, check_names, metric_of
+from tintype.metrics.registry import check_names, metric_of
 
 GATE = Gate.model_validate(
     {
@@ -205,7 +205,7 @@ def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_lab):
         stale = gated_lab.run("tintype", "gate", check=False)
         assert stale.returncode == 2
         assert stale.stderr.startswith("error: the figures here are not those of the code and params here: ")
-        assert "src/tintype/evaluation.py: modified; run `dvc repro` first" in stale.stderr
+        assert "its code changed; run `dvc repro` first" in stale.stderr
 
         gated_lab.run("dvc", "repro", "evaluate", "floors")
         leak = gated_lab.run("tintype", "gate", "--json", check=False)
@@ -259,7 +259,7 @@ def test_no_change_is_judged_by_tolerances_that_it_brings_along(gated_lab):
         (
             "src/tintype/losses/rebalancing.py",
             None,
-            "src/tintype/losses/rebalancing.py: deleted; run `dvc repro` first",
+            "train@gan_l1: its code changed; run `dvc repro` first",
         ),
         ("dvc.lock", "<<<<<<< main\nstages:\n=======\nstages: {}\n>>>>>>> other\n", "dvc.lock: not YAML: "),
     ],

@@ -14,19 +14,21 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from tintype.color import SPACES, lab_to_net, rgb_to_lab
-from tintype.config import ConfigError, Evaluate
+from tintype.config import FLOOR_NAMES, ConfigError, Evaluate
 from tintype.data.cache import LabSplit, decode, encode
 from tintype.features import imagenet
 from tintype.features.efficientnet_lite import EfficientNetLite2
 from tintype.features.network import FeatureNetwork
 from tintype.features.truth import embed_truth, lab_planes, shown
-from tintype.metrics import FLOOR_NAMES, METRICS, SUFFIXES, distributions, evaluate, metric_names, metric_of
+from tintype.metrics import distributions
 from tintype.metrics import evaluation as evaluation_module
 from tintype.metrics.colour import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances
+from tintype.metrics.evaluation import evaluate
 from tintype.metrics.floors import FLOORS
 from tintype.metrics.grid import best_median_worst
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
+from tintype.metrics.registry import METRICS, SUFFIXES, metric_names, metric_of
 
 CPU = torch.device("cpu")
 BOTH_SPACES = Evaluate(spaces=("rgb", "lab_planes"), batch_size=8)
@@ -587,7 +589,7 @@ def test_each_photo_is_chosen_once():
 
 def test_names_are_read_without_waiting_for_torch():
     code = (
-        "import sys; from tintype.metrics import METRICS, metric_of; metric_of('kid'); sys.exit('torch' in sys.modules)"
+        "import sys; from tintype.metrics.registry import metric_of; metric_of('kid'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -19,11 +19,12 @@ from tintype import Colorizer
 from tintype.cli import app
 from tintype.color import SPACES
 from tintype.colorize.backends import load_backend
-from tintype.colorize.backends.onnx import METADATA, OnnxGenerator
+from tintype.colorize.backends.onnx import OnnxGenerator
 from tintype.colorize.backends.pytorch import LabGenerator, TorchGenerator
 from tintype.colorize.export import Precision, _pooling, as_onnx, export_onnx
 from tintype.config import ConfigError, Generator
 from tintype.inference import onnx_weights
+from tintype.inference.onnx_metadata import METADATA
 from tintype.inference.onnx_weights import read_weights, store_as_float16
 from tintype.models import build_generator, load_generator, save_generator
 

@@ -14,8 +14,8 @@ import torch
 import yaml
 from conftest import CHECKOUT, Lab, copy_of_checkout
 
-from tintype.config import load_lab
-from tintype.metrics import FLOOR_NAMES, metric_names, metric_of
+from tintype.config import FLOOR_NAMES, load_lab
+from tintype.metrics.registry import metric_names, metric_of
 from tintype.models import build_discriminator, build_generator
 
 ROWS = {

@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from conftest import CHECKOUT
 from httpx import ASGITransport, AsyncClient
 from PIL import Image
 from skimage import data
 
 from tintype import Colorizer, tracking
+from tintype.closure import closure
 from tintype.config import Generator
 from tintype.models import build_generator, save_generator
-from tintype.tracking import REQUIRED, SERVED, Tracker
+from tintype.tracking import PYFUNC, REQUIRED, Tracker
 
 TINY = Generator(filters=2, depth=3)
 
@@ -216,15 +216,11 @@ def modules_served(weights):
 
 
 @pytest.mark.slow
-def test_the_hash_of_the_code_and_the_stage_cover_what_is_served(modules_served):
-    """All but what the training of the weights ran: with that changed, there are other weights."""
-    stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
-    prefix = "${repo}/src/tintype/"
-    trained = {dep.removeprefix(prefix) for dep in stages["train"]["do"]["deps"]} - {"cielab.py"}
-    of_the_stage = {dep.removeprefix(prefix) for dep in stages["register"]["deps"]}
-    beside = {"config.py", "devices.py", "fetching.py", "data/__init__.py", "serving/__init__.py"}
-    assert modules_served - trained - beside == set(SERVED)
-    assert set(SERVED) <= of_the_stage
+def test_the_hash_of_the_code_covers_what_is_served(modules_served):
+    package = CHECKOUT / "src/tintype"
+    hashed = {file.relative_to(package).as_posix() for file in closure(PYFUNC)}
+    assert modules_served - hashed == {"config.py"}
+    assert {"models/unet.py", "color/lab.py", "colorize/tiff.py", "data/curation.py"} <= hashed
 
 
 def test_the_registered_model_requires_what_its_code_imports(modules_served):

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from conftest import CHECKOUT
 from PIL import Image
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tintype.closure import closure
 from tintype.color import SPACES
 from tintype.config import ConfigError, Discriminator, Generator, Loss, Phase, Preprocess, Row, Training
 from tintype.data.batches import Batch
@@ -27,7 +27,6 @@ from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, loop, step
 from tintype.training.average import Averaged
-from tintype.training.checkpoints import EXECUTED
 from tintype.training.curves import write_curves
 from tintype.training.probe import seconds_a_photo
 from tintype.training.schedule import generator_learns, learning_rate
@@ -689,12 +688,11 @@ def test_two_processes_train_one_generator(cache, tmp_path):
 
 
 def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
-    stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
-    prefix = "${repo}/src/tintype/"
-    depended_on = {dep.removeprefix(prefix) for dep in stages["train"]["do"]["deps"] if dep.startswith(prefix)}
     package = CHECKOUT / "src/tintype"
-    executed = {str(path.relative_to(package)) for pattern in EXECUTED for path in package.glob(pattern)}
-    assert executed == depended_on | {"training/probe.py"}  # it only sizes labs
+    stage, loop = closure(CHECKOUT / "stages/train.py"), closure(package / "training/loop.py")
+    of_the_stage = {"stages/_stage.py", "stages/train.py", "src/tintype/training/curves.py"}  # it writes the curves
+    assert {str(file.relative_to(CHECKOUT)) for file in set(stage) - set(loop)} == of_the_stage
+    assert set(loop) <= set(stage)
 
 
 def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import CHECKOUT, Lab
 
-from tintype.metrics import metric_of
+from tintype.metrics.registry import metric_of
 from tintype.pipeline import Pipeline, out_hash
 
 WORKFLOW = yaml.safe_load((CHECKOUT / ".github/workflows/ci.yml").read_text())

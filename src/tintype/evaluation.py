@@ -15,8 +15,7 @@ from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import load_features, load_torchvision_inception
 from tintype.features.truth import load_truth
-from tintype.metrics import Colorize, evaluate
-from tintype.metrics.evaluation import Classify
+from tintype.metrics.evaluation import Classify, Colorize, evaluate
 from tintype.models import load_generator
 from tintype.models.prediction import chroma_seen_at
 

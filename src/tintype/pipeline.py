@@ -11,14 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tintype.config import ConfigError, Lab, load_lab
+from tintype.closure import stage_hashes
+from tintype.config import FLOOR_NAMES, ConfigError, Lab, load_lab
 from tintype.git import git
-from tintype.metrics import FLOOR_NAMES
 
 Figures = dict[str, dict[str, float]]
 """By row, the floors among them, and full name of the metric."""
 Lock = dict[str, Any]
 """The stages of a ``dvc.lock`` by name."""
+HASH_CODE, CODE = "hash_code", "data/code"
+"""The stage that hashes the code of the others, and its output."""
 
 
 class Pipeline:
@@ -123,13 +125,30 @@ class Pipeline:
     def stale(self) -> dict[str, list[str]]:
         """Stages whose lock does not belong to what lies here, each with what disagrees: ``src/x.py: modified``.
 
-        As `dvc status` finds it. Outputs and photos that are not here are not stale: they may be in a remote.
+        As `dvc status` finds it, and `changed_code`. Outputs and photos that are not here are not stale: they may be in
+        a remote.
         """
         made = [out["path"] for stage in self.lock().values() for out in stage.get("outs", [])]
         made.append(self.config().data.origin)
         status = json.loads(self.dvc("status", "--json") or "{}")
+        status.pop(HASH_CODE, None)  # any edit of any source; which stages it means is known without running it
         stale = {stage: list(_disagreements(parts, made)) for stage, parts in status.items()}
+        for stage in self.changed_code():
+            stale.setdefault(stage, []).append("its code changed")
         return {stage: parts for stage, parts in stale.items() if parts}
+
+    def changed_code(self) -> list[str]:
+        """Stages of the lock, rows by name, that ran other code than lies here. Raises `ConfigError`."""
+        hashes = stage_hashes((self.lab / self.config().repo).resolve())
+        ran = {
+            f"{CODE}/{stage}.sha256": hashlib.md5(f"{digest}\n".encode()).hexdigest()
+            for stage, digest in hashes.items()
+        }
+        return [
+            name
+            for name, stage in self.lock().items()
+            if any(ran.get(part["path"], part.get("md5")) != part.get("md5") for part in stage.get("deps", []))
+        ]
 
 
 def out_hash(lock: Lock, path: str) -> str | None:

@@ -34,6 +34,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
+from tintype.closure import code_hash
 from tintype.config import Row, read_params
 from tintype.environment import environment
 from tintype.git import git
@@ -68,28 +69,6 @@ REQUIRED = (
     "tqdm",
     "filelock",
 )
-SERVED = (
-    "cielab.py",
-    "colorize/__init__.py",
-    "colorize/backends/__init__.py",
-    "colorize/backends/pytorch.py",
-    "colorize/colorizer.py",
-    "colorize/deep.py",
-    "colorize/files.py",
-    "colorize/hints.py",
-    "colorize/joining.py",
-    "colorize/locate.py",
-    "colorize/photo.py",
-    "colorize/profiles.py",
-    "colorize/tiff.py",
-    "data/curation.py",
-    "data/reading.py",
-    "inference/__init__.py",
-    "inference/released.py",
-    "inference/upsampling.py",
-    "serving/pyfunc.py",
-)
-"""What makes photos of a generator's answers: the registered model's code besides that which its training ran."""
 
 
 class TrackedRun:
@@ -251,7 +230,7 @@ class Tracker:
         """
         from tintype.models import weights_hash
 
-        tags = {"weights_sha256": weights_hash(weights), "code_sha256": served_code(), "row": row}
+        tags = {"weights_sha256": weights_hash(weights), "code_sha256": code_hash(PYFUNC), "row": row}
         with FileLock(self.home / "mlflow.db.lock"):
             version_number = self._version(model_name, tags)
             if version_number is None:
@@ -342,14 +321,6 @@ class Tracker:
             [self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"]
         )
         return found[0].info.run_id if found else None
-
-
-def served_code() -> str:
-    """SHA-256 of `SERVED`. Other code makes of the same weights another registered model."""
-    code = hashlib.sha256()
-    for module in SERVED:
-        code.update(module.encode() + b"\0" + (PACKAGE / module).read_bytes() + b"\0")
-    return code.hexdigest()
 
 
 def _example() -> bytes:

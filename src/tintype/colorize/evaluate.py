@@ -48,7 +48,7 @@ def mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def table(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Names and figures in columns, for a terminal."""
-    from tintype.metrics import METRICS
+    from tintype.metrics.registry import METRICS
 
     arrows = {"min": " ↓", "max": " ↑", None: ""}
     kinds = [METRICS[name.removeprefix("true_")] for name in NAMES]

@@ -1,7 +1,7 @@
 """Trained generators as ONNX files: one file, any batch, any size, run by ONNX Runtime without torch.
 
 The file's network takes ``lightness`` (B, 1, H, W) float32, L* in [0, 100], and gives ``ab`` (B, 2, H, W) float32 in
-Lab units. What else must be known of it lies in the file's metadata, see `tintype.colorize.backends.onnx.Metadata`.
+Lab units. What else must be known of it lies in the file's metadata, see `tintype.inference.onnx_metadata.Metadata`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from tintype.colorize.backends.onnx import INPUT, METADATA, OUTPUT, Dropout, Metadata, OnnxGenerator
+from tintype.colorize.backends.onnx import INPUT, OUTPUT, OnnxGenerator
 from tintype.colorize.backends.pytorch import LabGenerator
 from tintype.colorize.writing import written
 from tintype.config import ConfigError
 from tintype.inference.model_card import ModelCard
+from tintype.inference.onnx_metadata import METADATA, Dropout, Metadata
 from tintype.models import load_generator
 from tintype.models.class_branch import ClassBranch
 from tintype.models.double_conv import DoubleConvNet

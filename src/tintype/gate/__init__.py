@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from tintype.config import ConfigError, Gate, validated
+from tintype.config import FLOOR_NAMES, ConfigError, Gate, validated
 from tintype.gate.compare import Compared, compare
-from tintype.metrics import FLOOR_NAMES, check_names
+from tintype.metrics.registry import check_names
 from tintype.pipeline import Lock, Pipeline, out_hash
 
 __all__ = ["Compared", "check"]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from tintype.config import Gate
-from tintype.metrics import FLOOR_NAMES, metric_of
+from tintype.config import FLOOR_NAMES, Gate
+from tintype.metrics.registry import metric_of
 from tintype.pipeline import Figures
 
 

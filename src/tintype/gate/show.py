@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tintype.config import ConfigError
 from tintype.gate.compare import Compared, Verdict, is_number
-from tintype.metrics import metric_of
+from tintype.metrics.registry import metric_of
 
 HEADER = ("row", "metric", "then", "now", "change", "tolerance", "verdict")
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.optimize import linprog
 
 from tintype.config import Tolerance
-from tintype.metrics import metric_of
+from tintype.metrics.registry import metric_of
 
 DEVIATIONS = 7.0
 """Tolerance over the standard deviation of one run. Of the difference of two it is 5, as far as a few seeds know it:

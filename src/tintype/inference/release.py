@@ -24,7 +24,7 @@ from tintype.inference.model_card import ModelCard
 from tintype.inference.onnx_weights import read_weights
 from tintype.inference.released import RELEASED, card_file, hash_file, model_file
 from tintype.inference.released_weights import is_counter
-from tintype.metrics import metric_of
+from tintype.metrics.registry import metric_of
 from tintype.models import load_generator, weights_hash
 from tintype.report.table import ARROWS
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tintype.color import SPACES
-from tintype.colorize.backends.onnx import METADATA, Metadata
 from tintype.config import ConfigError, Generator, validated
+from tintype.inference.onnx_metadata import METADATA, Metadata
 from tintype.inference.released import RELEASED, path_of_released
 from tintype.models.timm_unet import TimmUNet
 

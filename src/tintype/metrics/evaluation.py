@@ -16,11 +16,11 @@ from tintype.config import Evaluate
 from tintype.data.cache import LabSplit, decode
 from tintype.features.network import FeatureNetwork
 from tintype.features.truth import TORCHVISION, embed_truth, lab_planes, shown
-from tintype.metrics import CLASS_ACCURACY, FID_TORCHVISION, LAB_PLANES, metric_names
 from tintype.metrics.colour import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
+from tintype.metrics.registry import CLASS_ACCURACY, FID_TORCHVISION, LAB_PLANES, metric_names
 
 if TYPE_CHECKING:
     from tintype.features.torchvision_inception import TorchvisionInception

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tintype.config import PublishedRow
-from tintype.metrics import FLOOR_NAMES
+from tintype.config import FLOOR_NAMES, PublishedRow
 from tintype.report.comparison import comparison, critics
 from tintype.report.curves import read_curves, write_all_curves
 from tintype.report.page import write_page

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from tintype.config import PublishedRow
-from tintype.metrics import LAB_PLANES, metric_of
+from tintype.metrics.registry import LAB_PLANES, metric_of
 from tintype.report.table import ARROWS
 
 NETWORKS = {

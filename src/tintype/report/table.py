@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tintype.metrics import metric_of, ranking_direction
+from tintype.metrics.registry import metric_of, ranking_direction
 
 ARROWS = {"min": " ↓", "max": " ↑", None: ""}
 

@@ -11,27 +11,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from tintype.closure import code_hash
 from tintype.config import Row
 from tintype.data.cache import LabCache
 from tintype.files import replacing, unfinished
 
-EXECUTED = (
-    *("color/*.py", "losses/*.py", "models/*.py", "training/*.py"),
-    *("data/batches.py", "data/cache.py", "data/cropping.py", "data/degradation.py"),
-    *("features/__init__.py", "features/perceptual.py"),
-    *("backbones.py", "cielab.py", "files.py", "published.py"),
-)
-"""The modules that training executes, seen from the package."""
-
 
 def run_key(row: Row, cache: LabCache) -> str:
     """SHA-256 over all that decides the weights: the row, the photos, the code. Another key is another training."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256(f"{row.model_dump_json()}\n{cache.digest}\n".encode())
-    for pattern in EXECUTED:
-        for module in sorted(package.glob(pattern)):
-            digest.update(module.read_bytes())
-    return digest.hexdigest()
+    code = code_hash(Path(__file__).with_name("loop.py"))
+    return hashlib.sha256(f"{row.model_dump_json()}\n{cache.digest}\n{code}".encode()).hexdigest()
 
 
 class Checkpoints:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from tintype.config import ConfigError
-from tintype.pipeline import Pipeline, md5, overlap
+from tintype.pipeline import HASH_CODE, Pipeline, md5, overlap
 from tintype.verify.finding import Finding, some
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check_files(pipeline: Pipeline) -> Finding:
         other = [path for path, state in outs.items() if state and "deleted" not in state.values()]
         absent = [path for path, state in outs.items() if "deleted" in state.values()]
         made = [*outs, os.path.normpath(pipeline.config().data.origin)]
-        stale = list(_stale(stages, made, [*other, *absent]))
+        stale = list(_stale(stages, made, [*other, *absent], pipeline.changed_code()))
         damaged, objects = _damaged(repo, stages.values())
     unseen = [f"{some(absent)}: not here; `dvc pull` or `dvc repro` brings it"] if absent else []
     if never_run:
@@ -70,19 +70,22 @@ def _repository(lab: Path) -> Iterator[Repo]:
                 os.environ["DVC_SITE_CACHE_DIR"] = kept
 
 
-def _stale(stages: Mapping[str, Any], made: list[str], known: list[str]) -> Iterator[str]:
+def _stale(stages: Mapping[str, Any], made: list[str], known: list[str], changed_code: list[str]) -> Iterator[str]:
     """What stages were run on and is no more, one line a thing.
 
     Args:
         stages: DVC's, by name.
         made: outputs and the photos; the rest of what stages need is the code, which cannot be pulled.
         known: outputs that are absent or not the lock's; what needs them is not blamed again.
+        changed_code: stages whose code is not the lock's.
     """
     changed: dict[str, list[str]] = defaultdict(list)
+    if changed_code:
+        changed["code: changed"] = changed_code
     for name, stage in stages.items():
         if stage.cmd_changed:
             changed["dvc.yaml: its command changed"].append(name)
-        for dependency in stage.deps:
+        for dependency in stage.deps if name != HASH_CODE else ():  # of any source; `changed_code` tells which matter
             path = _name(dependency)
             for state in dependency.workspace_status().values():
                 if isinstance(state, Mapping):  # params: a file's keys

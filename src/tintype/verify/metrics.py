@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tintype.config import ConfigError
-from tintype.metrics import FLOOR_NAMES
+from tintype.config import FLOOR_NAMES, ConfigError
 from tintype.pipeline import Pipeline
 from tintype.verify.finding import Finding, some
 

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from itertools import groupby, zip_longest
 from pathlib import Path
 
-from tintype.metrics import FLOOR_NAMES
+from tintype.config import FLOOR_NAMES
 from tintype.pipeline import Pipeline
 from tintype.verify.finding import Finding, some
 

@@ -1,0 +1,127 @@
+"""What is measured, by name; `tintype.metrics.evaluation` measures it.
+
+A full name is the metric's, then the feature network's suffix where one made the figure, then the space where it is not
+RGB: `psnr`, `fid_lite2`, `kid_lite2_lab_planes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from tintype.config import ConfigError, Lab
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to read a figure.
+
+    Attributes:
+        direction: which is better; None where neither is.
+        digits: after the decimal point, in tables.
+        description: one line.
+        by: of the feature networks that make it, the suffixes of its name; () where none does.
+        in_lab_planes: is also taken in that space.
+    """
+
+    direction: Literal["min", "max"] | None
+    digits: int
+    description: str
+    by: tuple[str, ...] = ()
+    in_lab_planes: bool = True
+
+
+SUFFIXES = {"efficientnet_lite": "_lite2", "imagenet": ""}
+"""Of metrics' names, by ``features.network``."""
+LITE2, IMAGENET = SUFFIXES.values()
+
+METRICS = {
+    "psnr": Metric("max", 2, "peak signal-to-noise ratio, dB; mean over photos, each capped at 100"),
+    "psnr_pooled": Metric("max", 2, "peak signal-to-noise ratio of the mean squared error of all photos, dB"),
+    "ssim": Metric("max", 3, "structural similarity; hardly sees colour, do not rank by it alone"),
+    "rmse": Metric("min", 4, "root mean squared error over all photos, values in [0, 1]"),
+    "l1": Metric("min", 4, "mean absolute error over all photos, values in [0, 1]"),
+    "custom_accuracy": Metric(
+        "max", 3, "share of pixels whose difference d has max|d| < 0.14 and ||d|| < 0.17", in_lab_planes=False
+    ),
+    "ciede2000": Metric("min", 2, "colour difference, mean over pixels", in_lab_planes=False),
+    "colorfulness": Metric(None, 1, "Hasler and Süsstrunk's, mean over photos", in_lab_planes=False),
+    "colorfulness_gap": Metric("min", 1, "|mean predicted - mean true colorfulness|", in_lab_planes=False),
+    "lpips": Metric("min", 4, "learned perceptual distance, mean over photos", by=(IMAGENET,)),
+    "feature_distance": Metric("min", 4, "distance of the features of a photo, mean over photos", by=(LITE2,)),
+    "fid": Metric("min", 3, "Fréchet distance of the feature distributions", by=(LITE2, IMAGENET)),
+    "kid": Metric(
+        "min", 5, "kernel distance (unbiased squared MMD) of the feature distributions", by=(LITE2, IMAGENET)
+    ),
+    "class_accuracy": Metric(
+        "max", 3, "share of photos whose class the class branch names, where a row has one", in_lab_planes=False
+    ),
+    "fid_torchvision": Metric(
+        "min", 3, "Fréchet distance by torchvision's Inception, as torcheval's", in_lab_planes=False
+    ),
+}
+CLASS_ACCURACY = "class_accuracy"
+FID_TORCHVISION = "fid_torchvision"
+LAB_PLANES = "_lab_planes"
+
+
+def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, torchvision: bool = False) -> list[str]:
+    """The full names that `evaluate` returns, in order.
+
+    Args:
+        suffix: the feature network's.
+        spaces: as in ``evaluate.spaces``.
+        classes: with `class_accuracy`.
+        torchvision: with `fid_torchvision`.
+    """
+    rgb = {
+        name: name + suffix if metric.by else name
+        for name, metric in METRICS.items()
+        if not metric.by or suffix in metric.by
+    }
+    if not classes:
+        del rgb[CLASS_ACCURACY]
+    if not torchvision:
+        del rgb[FID_TORCHVISION]
+    planes = [full + LAB_PLANES for name, full in rgb.items() if METRICS[name].in_lab_planes]
+    return [*rgb.values(), *(planes if "lab_planes" in spaces else [])]
+
+
+def metric_of(name: str) -> Metric:
+    """The metric behind a full name. Raises `ConfigError` if there is no such metric."""
+    base = name.removesuffix(LAB_PLANES)
+    for suffix in SUFFIXES.values():
+        if name in metric_names(suffix, ["lab_planes"], classes=True, torchvision=True):
+            return METRICS[base if base in METRICS else base.removesuffix(suffix)]
+    lite2 = ", ".join(base + LITE2 for base, metric in METRICS.items() if LITE2 in metric.by)
+    published = ", ".join(base for base, metric in METRICS.items() if not metric.by or IMAGENET in metric.by)
+    in_lab_planes = ", ".join(base for base, metric in METRICS.items() if metric.in_lab_planes)
+    raise ConfigError(
+        f"metric {name!r}: unknown; allowed: {published}, {lite2}; with {LAB_PLANES} at the end: {in_lab_planes}"
+    )
+
+
+def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "max"]:
+    """Which way `metric` ranks rows. Raises `ConfigError` if it is not one of `measured`, or ranks nothing."""
+    ranking = {name: direction for name in measured if (direction := metric_of(name).direction)}
+    if metric not in ranking:
+        raise ConfigError(f"register.metric = {metric!r}: not measured here; allowed: {', '.join(ranking)}")
+    return ranking[metric]
+
+
+def check_names(lab: Lab) -> None:
+    """Refuse metrics that a lab names but will not measure, and those that nobody does, before any work.
+
+    Raises `ConfigError`.
+    """
+    suffix = SUFFIXES[lab.features.network]
+    ranking_direction(
+        lab.register_.metric, metric_names(suffix, lab.evaluate.spaces, torchvision=lab.features.torchvision)
+    )
+    for row in lab.published.values():
+        for name in row.figures:
+            metric_of(name)
+    for name, tolerance in lab.gate.tolerances.items() if lab.gate else ():
+        if tolerance.direction != (direction := metric_of(name).direction or "none"):
+            raise ConfigError(f"gate.tolerances.{name}.direction = {tolerance.direction!r}: allowed: {direction!r}")

@@ -1,0 +1,24 @@
+"""Stage `hash_code`: the checkout -> a hash of the code of every stage; each stage depends on its own.
+
+What a stage runs is found by following its imports. An edit of a comment, a docstring or the layout changes no hash.
+"""
+
+import compileall
+from pathlib import Path
+
+from _stage import REPO, run
+
+from tintype.closure import stage_hashes
+
+
+def stage(hashes: Path) -> None:
+    hashes.mkdir(parents=True)
+    for name, digest in stage_hashes(REPO).items():
+        (hashes / f"{name}.sha256").write_text(f"{digest}\n")
+    # Outside the checkout DVC counts byte code as a change of the sources: better all of it now than some of it later.
+    for folder in ("src/tintype", "stages"):
+        compileall.compile_dir(REPO / folder, quiet=2)
+
+
+if __name__ == "__main__":
+    run(stage)
