@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import CHECKOUT
 
-from tintype.closure import NOT_FOLLOWED, PACKAGE, closure, code_hash, stage_hashes
+from tintype.closure import NOT_FOLLOWED, PACKAGE, closure, code_hash, stage_entries, stage_hashes
 from tintype.config import ConfigError
 
 FILES = {
@@ -107,11 +107,12 @@ def names(*entries):
 
 def test_an_edit_reaches_the_stages_that_it_concerns():
     """A metric measures again, a loss trains again, a name of a metric neither."""
-    of = {name: names(CHECKOUT / f"stages/{name}.py") for name in stage_hashes()}
+    of = {name: names(*entries) for name, entries in stage_entries().items()}
     assert {name for name in of if "metrics/pixels.py" in of[name]} == {"evaluate", "floors", "register"}
     assert {name for name in of if "losses/adversarial.py" in of[name]} == {"train"}
     assert {name for name in of if "data/sources/folder.py" in of[name]} == {"download"}
     assert {name for name in of if "report/table.py" in of[name]} == {"report", "register"}
+    assert {name for name in of if "tracking.py" in of[name]} == {"register"}
     assert not {name for name in of if "config.py" in of[name]}
     for module in NOT_FOLLOWED:
         assert PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py").is_file()
@@ -149,11 +150,11 @@ def test_a_stage_imports_nothing_that_is_not_counted(finished_lab, tmp_path):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         environment = {**os.environ, "DVC_ROOT": str(root), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
         subprocess.run([sys.executable, "-c", RUN, script, *paths], cwd=root, env=environment, check=True)
-        imported = {file for file in json.loads((root / "imported.json").read_text()) if file.startswith(str(root))}
-        counted = {str(file) for file in closure(root / script, package=package)}
+        files = map(os.path.normpath, json.loads((root / "imported.json").read_text()))
+        imported = {file for file in files if file.startswith(str(root))}
+        counted = {str(file) for file in closure(*stage_entries(root)[name], package=package)}
         beside = {str(package.joinpath(*module.split(".")[1:]).with_suffix(".py")) for module in NOT_FOLLOWED}
         beside |= {str(file) for file in closure(package / "tracking.py", package=package)}
-        beside |= {str(package / "closure.py")}
         assert imported - counted <= beside, name
         assert {str(package / "__init__.py")} <= imported, name
     assert ran == set(stage_hashes())

@@ -91,7 +91,7 @@ def test_new_code_makes_a_new_version_of_the_champion_but_not_in_an_experiment(r
 
     best = register(6, 1.0, split="s2", rescored=2.0)
     assert champion() == best["version"]
-    monkeypatch.setattr(tracking, "served_code", lambda: "c0de")
+    monkeypatch.setattr(tracking, "code_hash", lambda entry: "c0de")
     tried = register(6, 1.0, split="s2", experiment="bold-try")
     assert (tried["version"], tried["alias"]) == (best["version"] + 1, "challenger")
     assert champion() == best["version"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,18 +65,28 @@ def closure(*entries: Path, package: Path = PACKAGE) -> list[Path]:
 
     def follow(found: Import, importer: Path) -> None:
         words = found.module.split(".")
-        root = package.parent if words[0] == package.name else importer.parent
+        if words[0] == package.name:
+            root = package.parent
+        elif importer.is_relative_to(package):
+            return  # another library
+        else:
+            root = importer.parent
         if found.name and _file(root, [*words, found.name]):  # what is imported from a package may be a module
             words.append(found.name)
         file = _file(root, words)
         if file is None or any(".".join([*words, ""]).startswith(f"{module}.") for module in NOT_FOLLOWED):
             return
+        follow_parents(root, words)
+        visit(file)
+
+    def follow_parents(root: Path, words: Sequence[str]) -> None:
         for length in range(1, len(words)):
             if (parent := _file(root, words[:length])) is not None:
                 visit_parent(parent)
-        visit(file)
 
     for entry in entries:
+        if entry.is_relative_to(package):
+            follow_parents(package.parent, entry.relative_to(package.parent).parts)
         visit(entry)
     return sorted(whole | parents)
 
@@ -90,17 +100,20 @@ def code_hash(*entries: Path, package: Path = PACKAGE) -> str:
     return digest.hexdigest()
 
 
-def stage_hashes(checkout: Path = CHECKOUT) -> dict[str, str]:
-    """The `code_hash` of every stage, by name; a stage is a file of the folder ``stages``. Raises `ConfigError`."""
+def stage_entries(checkout: Path = CHECKOUT) -> dict[str, list[Path]]:
+    """Where the code of every stage starts, by name; a stage is a file of the folder ``stages``."""
     package = checkout / "src" / PACKAGE.name
     stages = sorted(file for file in (checkout / "stages").glob("[a-z]*.py") if file.stem != "hash_code")
-    return {
-        stage.stem: code_hash(stage, *(package / path for path in ADDED.get(stage.stem, ())), package=package)
-        for stage in stages
-    }
+    return {stage.stem: [stage, *(package / path for path in ADDED.get(stage.stem, ()))] for stage in stages}
 
 
-def _file(root: Path, words: list[str]) -> Path | None:
+def stage_hashes(checkout: Path = CHECKOUT) -> dict[str, str]:
+    """The `code_hash` of every stage, by name. Raises `ConfigError`."""
+    package = checkout / "src" / PACKAGE.name
+    return {stage: code_hash(*entries, package=package) for stage, entries in stage_entries(checkout).items()}
+
+
+def _file(root: Path, words: Sequence[str]) -> Path | None:
     folder = root.joinpath(*words)
     candidates = (folder / "__init__.py", folder.with_suffix(".py"))
     return next((file for file in candidates if file.is_file()), None)
