@@ -18,10 +18,10 @@ repro: install
 	@cat report/table.md
 
 test: install
-	pytest -m "not slow" -n 2 --dist loadfile
+	pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: install
-	pytest -m slow -n 2 --dist loadscope
+	pytest -m slow -n 2 --dist loadscope --no-loadscope-reorder
 
 check: install
 	ruff check .

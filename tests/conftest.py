@@ -193,6 +193,16 @@ def stages_start_at_once() -> Iterator[None]:
         Lab.ahead.remove(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Files that run whole pipelines come first: else one worker has them all at the end, and the others wait."""
+
+    def runs_a_pipeline(item: pytest.Function) -> bool:
+        return "finished_lab" in item.fixturenames or "copy_of_checkout" in vars(item.module)
+
+    long = {item.path for item in items if runs_a_pipeline(item)}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path, stages_start_at_once: None) -> Lab:
     """The tiny lab after its first `dvc repro`, committed."""
