@@ -1,6 +1,6 @@
 """`python -m benchmarks.feature_damage PHOTOS`: how the metrics of EfficientNet-Lite2 answer to known damage of color.
 
-Prints the tables of ``docs/results/feature-networks.md``. Lightness stays each photo's own; only chroma is damaged, and
+Prints two tables. Lightness stays each photo's own; only chroma is damaged, and
 results are 8-bit sRGB, as in every evaluation.
 """
 

@@ -201,7 +201,7 @@ def test_the_test_photos_are_embedded_as_they_are_shown(folder, network, tmp_pat
 
 
 def test_damage_ranks_by_its_strength(tmp_path):
-    """The script of docs/results/feature-networks.md, on a few drawn photos."""
+    """benchmarks/feature_damage.py, on a few drawn photos."""
     for kind in SCENES:
         (tmp_path / kind).mkdir()
         for n in range(4):
