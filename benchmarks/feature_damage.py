@@ -1,7 +1,7 @@
 """`python -m benchmarks.feature_damage PHOTOS`: how the metrics of EfficientNet-Lite2 answer to known damage of color.
 
-Prints two tables. Lightness stays each photo's own; only chroma is damaged, and
-results are 8-bit sRGB, as in every evaluation.
+Prints two tables. Lightness stays each photo's own; only chroma is damaged, and results are 8-bit sRGB, as in every
+evaluation.
 """
 
 from __future__ import annotations
