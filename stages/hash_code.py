@@ -12,7 +12,7 @@ from tintype.closure import stage_hashes
 
 
 def stage(hashes: Path) -> None:
-    hashes.mkdir(parents=True)
+    hashes.mkdir(parents=True, exist_ok=True)
     for name, digest in stage_hashes(REPO).items():
         (hashes / f"{name}.sha256").write_text(f"{digest}\n")
     # Outside the checkout DVC counts byte code as a change of the sources: better all of it now than some of it later.
