@@ -8,13 +8,13 @@ from pathlib import Path
 
 from _stage import REPO, run
 
-from tintype.closure import stage_hashes
+from tintype.closure import hash_files
 
 
 def stage(hashes: Path) -> None:
     hashes.mkdir(parents=True, exist_ok=True)
-    for name, digest in stage_hashes(REPO).items():
-        (hashes / f"{name}.sha256").write_text(f"{digest}\n")
+    for name, text in hash_files(REPO).items():
+        (hashes / name).write_text(text)
     # Outside the checkout DVC counts byte code as a change of the sources: better all of it now than some of it later.
     for folder in ("src/tintype", "stages"):
         compileall.compile_dir(REPO / folder, quiet=2)

@@ -214,6 +214,7 @@ def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_lab):
         assert {("gray", "ciede2000"), ("gan_l1", "ciede2000"), ("wgan_gp_l2_class", "psnr")} <= failing
     finally:
         gated_lab.run("git", "checkout", "-q", ".")
+        gated_lab.run("dvc", "checkout", "-q", "--force")
 
 
 def test_a_row_that_is_gone_closes_the_gate(gated_lab):

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 from tintype.config import ConfigError
 
 PACKAGE = Path(__file__).parent
-CHECKOUT = PACKAGE.parents[1]
+HASH_CODE = "hash_code"
+"""The stage that writes the hashes of all others."""
 
 NOT_FOLLOWED = {
+    "tintype.closure": "it names code and runs none; when it names other code, the hashes differ by that",
     "tintype.config": "it checks values; those reach a stage as params, which are dependencies of their own",
     "tintype.tracking": "it records in MLflow what a stage made; `register` alone makes something there, and adds it",
 }
@@ -100,17 +102,20 @@ def code_hash(*entries: Path, package: Path = PACKAGE) -> str:
     return digest.hexdigest()
 
 
-def stage_entries(checkout: Path = CHECKOUT) -> dict[str, list[Path]]:
-    """Where the code of every stage starts, by name; a stage is a file of the folder ``stages``."""
+def stage_entries(checkout: Path) -> dict[str, list[Path]]:
+    """Where the code of every stage starts, by name; a stage is a file of the checkout's folder ``stages``."""
     package = checkout / "src" / PACKAGE.name
-    stages = sorted(file for file in (checkout / "stages").glob("[a-z]*.py") if file.stem != "hash_code")
+    stages = sorted(file for file in (checkout / "stages").glob("[a-z]*.py") if file.stem != HASH_CODE)
     return {stage.stem: [stage, *(package / path for path in ADDED.get(stage.stem, ()))] for stage in stages}
 
 
-def stage_hashes(checkout: Path = CHECKOUT) -> dict[str, str]:
-    """The `code_hash` of every stage, by name. Raises `ConfigError`."""
+def hash_files(checkout: Path) -> dict[str, str]:
+    """What the stage `HASH_CODE` writes: by file name, the `code_hash` of every other stage. Raises `ConfigError`."""
     package = checkout / "src" / PACKAGE.name
-    return {stage: code_hash(*entries, package=package) for stage, entries in stage_entries(checkout).items()}
+    return {
+        f"{stage}.sha256": f"{code_hash(*entries, package=package)}\n"
+        for stage, entries in stage_entries(checkout).items()
+    }
 
 
 def _file(root: Path, words: Sequence[str]) -> Path | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tintype.closure import stage_hashes
+from tintype.closure import HASH_CODE, hash_files
 from tintype.config import FLOOR_NAMES, ConfigError, Lab, load_lab
 from tintype.git import git
 
@@ -19,8 +19,8 @@ Figures = dict[str, dict[str, float]]
 """By row, the floors among them, and full name of the metric."""
 Lock = dict[str, Any]
 """The stages of a ``dvc.lock`` by name."""
-HASH_CODE, CODE = "hash_code", "data/code"
-"""The stage that hashes the code of the others, and its output."""
+CODE = "data/code"
+"""The output of the stage `HASH_CODE`."""
 
 
 class Pipeline:
@@ -139,15 +139,12 @@ class Pipeline:
 
     def changed_code(self) -> list[str]:
         """Stages of the lock, rows by name, that ran other code than lies here. Raises `ConfigError`."""
-        hashes = stage_hashes((self.lab / self.config().repo).resolve())
-        ran = {
-            f"{CODE}/{stage}.sha256": hashlib.md5(f"{digest}\n".encode()).hexdigest()
-            for stage, digest in hashes.items()
-        }
+        files = hash_files((self.lab / self.config().repo).resolve())
+        now = {f"{CODE}/{name}": hashlib.md5(text.encode()).hexdigest() for name, text in files.items()}
         return [
             name
             for name, stage in self.lock().items()
-            if any(ran.get(part["path"], part.get("md5")) != part.get("md5") for part in stage.get("deps", []))
+            if any(now.get(part["path"], part.get("md5")) != part.get("md5") for part in stage.get("deps", []))
         ]
 
 

@@ -34,15 +34,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
-from tintype.closure import code_hash
+from tintype.closure import PACKAGE, code_hash
 from tintype.config import Row, read_params
 from tintype.environment import environment
 from tintype.git import git
 from tintype.pipeline import folder_hash
 from tintype.store import store_uri, weights_in
 
-PYFUNC = Path(__file__).parent / "serving" / "pyfunc.py"
-PACKAGE = Path(__file__).parent
+PYFUNC = PACKAGE / "serving" / "pyfunc.py"
 PHOTOS = ModelSignature(
     inputs=Schema([ColSpec("binary", "photo")]),
     outputs=Schema([ColSpec("binary")]),

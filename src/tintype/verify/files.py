@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from tintype.closure import HASH_CODE
 from tintype.config import ConfigError
-from tintype.pipeline import HASH_CODE, Pipeline, md5, overlap
+from tintype.pipeline import Pipeline, md5, overlap
 from tintype.verify.finding import Finding, some
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def _stale(stages: Mapping[str, Any], made: list[str], known: list[str], changed
     for name, stage in stages.items():
         if stage.cmd_changed:
             changed["dvc.yaml: its command changed"].append(name)
-        for dependency in stage.deps if name != HASH_CODE else ():  # of any source; `changed_code` tells which matter
+        if name == HASH_CODE:  # it reads every source; `changed_code` tells which stages an edit means
+            continue
+        for dependency in stage.deps:
             path = _name(dependency)
             for state in dependency.workspace_status().values():
                 if isinstance(state, Mapping):  # params: a file's keys
