@@ -137,7 +137,7 @@ def one_core() -> Iterator[None]:
 
 
 def _draw(folder: Path) -> None:
-    """Smooth coloured noise with a little grain: JPEGs of about the size of real ones."""
+    """Smooth colored noise with a little grain: JPEGs of about the size of real ones."""
     rng = np.random.default_rng(1)
     for i in range(PHOTOS):
         image = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(

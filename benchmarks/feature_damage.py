@@ -22,7 +22,7 @@ from tintype.color import lab_to_rgb, rgb_to_lab, to_uint8
 from tintype.config import Features
 from tintype.features import load_features, make_features
 from tintype.features.network import FeatureNetwork
-from tintype.metrics.colour import ciede2000, colorfulness
+from tintype.metrics.color import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances
 
 CPU = torch.device("cpu")

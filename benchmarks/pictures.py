@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.quality import SUFFIXES
 from tintype import Colorizer
-from tintype.metrics.colour import ciede2000
+from tintype.metrics.color import ciede2000
 
 GAP = 4
 """Pixels between photos."""

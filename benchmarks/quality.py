@@ -25,7 +25,7 @@ from tintype.colorize.files import read
 from tintype.colorize.joining import joined
 from tintype.config import Features
 from tintype.features import load_features, make_features
-from tintype.metrics.colour import ciede2000
+from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.pixels import psnr, squared_error
 

@@ -1,4 +1,4 @@
-"""A generator that has learnt something, for what is measured of such."""
+"""A generator that has learned something, for what is measured of such."""
 
 from __future__ import annotations
 

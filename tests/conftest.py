@@ -122,7 +122,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved generator that has learnt nothing: its colours are nonsense, but strong, and always the same."""
+    """A saved generator that has learned nothing: its colors are nonsense, but strong, and always the same."""
     import torch
 
     from tintype.config import Generator
@@ -134,7 +134,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = build_generator(config, 0, 32)
     with torch.no_grad():
         for weight in generator.to_chroma.parameters():
-            weight.mul_(30)  # colours that can be seen
+            weight.mul_(30)  # colors that can be seen
     save_generator(folder, generator, config=config, classes=[], image_size=32)
     return folder
 

@@ -1,4 +1,4 @@
-"""The bins of ab against the whole RGB cube, SciPy's nearest neighbours, and cases worked by hand."""
+"""The bins of ab against the whole RGB cube, SciPy's nearest neighbors, and cases worked by hand."""
 
 import math
 
@@ -22,9 +22,9 @@ from tintype.data.cache import LabSplit, encode
 from tintype.losses.rebalancing import prior_of, rebalancing
 
 
-def plane(*colours: tuple[float, float]) -> Tensor:
+def plane(*colors: tuple[float, float]) -> Tensor:
     """Some ab as a row of pixels: (1, 2, 1, n)."""
-    return torch.tensor(colours).T.reshape(1, 2, 1, -1)
+    return torch.tensor(colors).T.reshape(1, 2, 1, -1)
 
 
 def index_of(a: float, b: float) -> int:
@@ -41,11 +41,11 @@ def split_of(rgb: Tensor) -> LabSplit:
     return LabSplit(encode(rgb_to_lab(rgb), "exact").numpy(), np.full(n, -1), [str(i) for i in range(n)], [])
 
 
-# centres
+# centers
 
 
 def test_the_bins_are_the_corners_of_every_cell_in_gamut():
-    """All 16,777,216 colours by scikit-image."""
+    """All 16,777,216 colors by scikit-image."""
     green, blue = np.meshgrid(np.arange(256) / 255, np.arange(256) / 255, indexing="ij")
     cells = np.zeros(24 * 24, dtype=np.int64)
     for red in range(256):
@@ -69,8 +69,8 @@ def test_a_pixel_on_a_bin_by_hand():
     for pixel, (a, b) in enumerate([(0, 0), (20, -30)]):
         shares = encoded[0, :, 0, pixel]
         assert float(shares[index_of(a, b)]) == pytest.approx(1 / (1 + 4 * side))
-        for neighbour in [(a + 10, b), (a - 10, b), (a, b + 10), (a, b - 10)]:
-            assert float(shares[index_of(*neighbour)]) == pytest.approx(side / (1 + 4 * side))
+        for neighbor in [(a + 10, b), (a - 10, b), (a, b + 10), (a, b - 10)]:
+            assert float(shares[index_of(*neighbor)]) == pytest.approx(side / (1 + 4 * side))
         assert int((shares > 0).sum()) == 5
 
 
@@ -84,7 +84,7 @@ def by_brute_force(ab: np.ndarray) -> np.ndarray:
 
 
 def test_soft_encoding_is_that_of_a_search_among_all_bins():
-    """Over the whole plane, gamut or not; random colours have no ties."""
+    """Over the whole plane, gamut or not; random colors have no ties."""
     ab = np.random.default_rng(0).uniform(-115, 115, (1, 2, 150, 100)).astype(np.float32)
     ours = soft_encode(torch.from_numpy(ab))
     want = by_brute_force(ab[0].reshape(2, -1).T)
@@ -92,7 +92,7 @@ def test_soft_encoding_is_that_of_a_search_among_all_bins():
     np.testing.assert_allclose(ours[0].flatten(1).T, want, atol=1e-4)
 
 
-def test_candidates_hold_the_nearest_wherever_a_colour_lies():
+def test_candidates_hold_the_nearest_wherever_a_color_lies():
     """Every quarter of a unit; with ties the bins may be others, their distances not."""
     steps = np.arange(-110, 110.25, 0.25, dtype=np.float32)
     ab = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -135,7 +135,7 @@ def test_it_has_a_gradient_and_keeps_its_precision_under_autocast():
     assert float(logits.grad.abs().max()) > 0
 
 
-def test_colours_come_back_from_their_encoding():
+def test_colors_come_back_from_their_encoding():
     """Within 2 units on average, the mode within half a cell: the encoding is a blur of 5 over a grid of 10."""
     rgb = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     ab = rgb_to_lab(rgb)[:, 1:]
@@ -175,7 +175,7 @@ def test_prior_counts_nearest_bins():
     want = np.bincount(nearest, minlength=BINS) / len(nearest)
     for batch_size in (1, 3, 64):
         prior = prior_of(split, batch_size)
-        np.testing.assert_allclose(prior, want, atol=1.5 / len(nearest))  # the cache rounds colours
+        np.testing.assert_allclose(prior, want, atol=1.5 / len(nearest))  # the cache rounds colors
         assert float(prior.sum()) == pytest.approx(1)
     assert float(prior[index_of(0, 0)]) > 0.2
 
@@ -198,8 +198,8 @@ def test_rebalancing_is_equation_4():
     assert (smooth * weights).sum() == pytest.approx(1)
 
 
-def test_rare_colours_weigh_more_but_never_without_bound():
-    """Where all is gray, a colour never seen weighs 1 + Q p~ times as much: lambda keeps it finite."""
+def test_rare_colors_weigh_more_but_never_without_bound():
+    """Where all is gray, a color never seen weighs 1 + Q p~ times as much: lambda keeps it finite."""
     prior = torch.zeros(BINS)
     prior[index_of(0, 0)] = 1
     weights = rebalancing(prior)

@@ -25,7 +25,7 @@ SIZE = 32
 
 
 def photo(height: int, width: int, seed: int) -> Image.Image:
-    """Smooth coloured blobs with some grain."""
+    """Smooth colored blobs with some grain."""
     rng = np.random.default_rng(seed)
     blobs = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
     smooth = np.asarray(blobs.resize((width, height), Image.Resampling.BICUBIC), float)
@@ -63,8 +63,8 @@ def build(raw: Path, out: Path, workers: int | None = None, **params: object) ->
     return LabCache.open(out)
 
 
-def every_colour() -> list[np.ndarray]:
-    """All 16,777,216 colours, 65,536 at a time, as photos (256, 256, 3)."""
+def every_color() -> list[np.ndarray]:
+    """All 16,777,216 colors, 65,536 at a time, as photos (256, 256, 3)."""
     v = np.arange(256, dtype=np.uint8)
     return [np.stack(np.broadcast_arrays(v[:, None], v, np.uint8(blue)), axis=-1) for blue in v]
 
@@ -73,15 +73,15 @@ def rgb8(codes: Tensor) -> np.ndarray:
     return to_uint8(lab_to_rgb(decode(codes))).permute(1, 2, 0).numpy()
 
 
-def test_the_exact_cache_gives_every_8_bit_colour_back() -> None:
+def test_the_exact_cache_gives_every_8_bit_color_back() -> None:
     """Encoded from the builder's conversion and from the networks' own."""
     wrong = 0
-    for colours in every_colour():
-        quick = encode(rgb8_to_lab(colours), "exact")
-        plain = encode(rgb_to_lab(torch.from_numpy(colours).permute(2, 0, 1) / 255), "exact")
-        wrong += (rgb8(quick) != colours).any(-1).sum()
+    for colors in every_color():
+        quick = encode(rgb8_to_lab(colors), "exact")
+        plain = encode(rgb_to_lab(torch.from_numpy(colors).permute(2, 0, 1) / 255), "exact")
+        wrong += (rgb8(quick) != colors).any(-1).sum()
         if not torch.equal(quick, plain):  # rounding may differ by one code: then both must come back
-            wrong += (rgb8(plain) != colours).any(-1).sum()
+            wrong += (rgb8(plain) != colors).any(-1).sum()
     assert wrong == 0
 
 
@@ -91,7 +91,7 @@ def psnr_of_uint8(photos: list[np.ndarray]) -> float:
 
 
 def test_the_uint8_cache_keeps_50_db() -> None:
-    """In colours as strong as photos have them; over the whole cube, whose strong colours cost most, 45."""
+    """In colors as strong as photos have them; over the whole cube, whose strong colors cost most, 45."""
     muted = [np.asarray(ImageEnhance.Color(photo(64, 64, seed)).enhance(0.4)) for seed in range(20)]
     assert psnr_of_uint8(muted) > 50  # measured: 52.3
     v = np.arange(0, 256, 5, dtype=np.uint8)
@@ -114,7 +114,7 @@ def test_codes_are_what_the_documentation_says() -> None:
 
 @pytest.mark.parametrize("precision", sorted(CODES))
 def test_cached_photos_are_skimages(raw: Path, tmp_path: Path, precision: str) -> None:
-    """Against PIL, a plain centre crop, OpenCV's resize and scikit-image's Lab."""
+    """Against PIL, a plain center crop, OpenCV's resize and scikit-image's Lab."""
     cache = build(raw, tmp_path, precision=precision)
     where = {path: (split, i) for split in cache_module.SPLITS for i, path in enumerate(cache.split(split).names)}
     step = {"exact": [1 / 300, 1 / 256, 1 / 256], "uint8": [1 / 2.55, 1, 1]}[precision]
@@ -131,7 +131,7 @@ def test_cached_photos_are_skimages(raw: Path, tmp_path: Path, precision: str) -
 
 
 def test_squashed_photos_show_all_of_themselves(raw: Path, tmp_path: Path) -> None:
-    """Their mean colour is the whole photo's, also where one side shrinks and the other grows (20x64, 300x16)."""
+    """Their mean color is the whole photo's, also where one side shrinks and the other grows (20x64, 300x16)."""
     cache = build(raw, tmp_path, fit="squash")
     for split in cache_module.SPLITS:
         for path, codes in zip(cache.split(split).names, cache.split(split).codes, strict=True):
@@ -172,13 +172,13 @@ def test_the_digest_covers_codes_and_classes(raw: Path, tmp_path: Path) -> None:
         build(raw, tmp_path / "b", precision="uint8").digest,
         build(raw, tmp_path / "c", fit="squash").digest,
     ]
-    relabelled = tmp_path / "raw"
-    relabelled.mkdir()
-    (relabelled / "photos").symlink_to(raw / "photos")
-    (relabelled / "manifest.csv").write_text(
+    relabeled = tmp_path / "raw"
+    relabeled.mkdir()
+    (relabeled / "photos").symlink_to(raw / "photos")
+    (relabeled / "manifest.csv").write_text(
         (raw / "manifest.csv").read_text().replace("tall.png,rose", "tall.png,lily")
     )
-    digests.append(build(relabelled, tmp_path / "d").digest)
+    digests.append(build(relabeled, tmp_path / "d").digest)
     assert len(set(digests)) == 4
     assert all(len(digest) == hashlib.sha256().digest_size * 2 for digest in digests)
 

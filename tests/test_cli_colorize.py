@@ -1,4 +1,4 @@
-"""`tintype colorize` as its users type it, on real files, with a generator that has learnt nothing."""
+"""`tintype colorize` as its users type it, on real files, with a generator that has learned nothing."""
 
 import errno
 import os
@@ -76,7 +76,7 @@ def chroma(path: Path) -> float:
 
 
 def test_a_folder_keeps_its_tree_names_formats_and_sizes(tintype_, album):
-    assert tintype_("album", "-o", "out") == (0, "4 in colour: out\n", "")
+    assert tintype_("album", "-o", "out") == (0, "4 in color: out\n", "")
     assert tree(Path("out")) == ["1950/B.PNG", "1950/summer/c.webp", "a.jpg", "d.png"]
     for name in tree(Path("out")):
         with Image.open(Path("out") / name) as image:
@@ -92,13 +92,13 @@ def test_what_is_done_is_skipped_unless_told_otherwise(tintype_, album, monkeypa
     tintype_("album", "-o", "out")
     before = {name: (Path("out") / name).stat().st_mtime_ns for name in tree(Path("out"))}
     Path("out/a.jpg").unlink()
-    assert tintype_("album", "-o", "out")[1] == "1 in colour: out (3 were there already)\n"
+    assert tintype_("album", "-o", "out")[1] == "1 in color: out (3 were there already)\n"
     after = {name: (Path("out") / name).stat().st_mtime_ns for name in tree(Path("out"))}
     assert [name for name in before if before[name] != after[name]] == ["a.jpg"]
-    assert tintype_("album", "-o", "out", "--overwrite")[1] == "4 in colour: out\n"
+    assert tintype_("album", "-o", "out", "--overwrite")[1] == "4 in color: out\n"
     assert (Path("out") / "d.png").stat().st_mtime_ns != before["d.png"]
     monkeypatch.setattr(Colorizer, "load", None)  # nothing to do: no model is looked for
-    assert tintype_("album", "-o", "out")[:2] == (0, "0 in colour: out (4 were there already)\n")
+    assert tintype_("album", "-o", "out")[:2] == (0, "0 in color: out (4 were there already)\n")
 
 
 def test_what_failed_is_named_and_why_and_all_others_are_done(tintype_, album):
@@ -106,7 +106,7 @@ def test_what_failed_is_named_and_why_and_all_others_are_done(tintype_, album):
     (album / "cut.jpg").write_bytes((album / "a.jpg").read_bytes()[:2000])
     (album / "empty.png").touch()
     status, said, complained = tintype_("album", "-o", "out")
-    assert (status, said) == (1, "4 in colour: out\n")
+    assert (status, said) == (1, "4 in color: out\n")
     assert complained.splitlines() == [
         "3 failed:",
         "  album/cut.jpg: truncated",
@@ -151,26 +151,26 @@ def test_patterns_keep_the_tree_behind_what_is_fixed(tintype_, album):
 
 def test_places_that_need_not_be_named(tintype_, album):
     assert tintype_("album/a.jpg")[0] == 0
-    assert Image.open("album/a-colour.jpg").size == (180, 120)
+    assert Image.open("album/a-color.jpg").size == (180, 120)
     assert tintype_("album/1950")[0] == 0
-    assert tree(album / "1950-colour") == ["B.PNG", "summer/c.webp"]
+    assert tree(album / "1950-color") == ["B.PNG", "summer/c.webp"]
     status, _, complained = tintype_("album/a.jpg", "album/d.gif")
-    assert (status, complained) == (2, "error: -o: is needed: a folder, which the photos in colour go into\n")
+    assert (status, complained) == (2, "error: -o: is needed: a folder, which the photos in color go into\n")
 
 
 def test_a_single_photo_may_have_a_name(tintype_, album):
-    assert tintype_("album/1950/B.PNG", "-o", "new/b.jpg") == (0, "1 in colour: new/b.jpg\n", "")
+    assert tintype_("album/1950/B.PNG", "-o", "new/b.jpg") == (0, "1 in color: new/b.jpg\n", "")
     assert Image.open("new/b.jpg").format == "JPEG"
     assert tintype_("album/a.jpg", "-o", "b.gif")[0] == 2
     assert tintype_("album/a.jpg", "-o", "b.png", "--format", "jpeg")[2].startswith("error: -o b.png: allowed: a name")
     assert tintype_("album", "-o", "b.jpg")[2].startswith("error: -o b.jpg: allowed: a folder")
 
 
-def test_results_inside_the_folder_are_not_coloured_again(tintype_, album):
+def test_results_inside_the_folder_are_not_colored_again(tintype_, album):
     assert tintype_("album", "-o", "album/out")[0] == 0
     first = tree(album)
-    assert tintype_("album", "-o", "album/out")[1].startswith("0 in colour")
-    assert tintype_("album/**/*", "-o", "album/out")[1].startswith("0 in colour")
+    assert tintype_("album", "-o", "album/out")[1].startswith("0 in color")
+    assert tintype_("album/**/*", "-o", "album/out")[1].startswith("0 in color")
     assert tree(album) == first
 
 
@@ -187,10 +187,10 @@ def test_results_inside_the_folder_are_not_coloured_again(tintype_, album):
         (["album", "-o", "out", "--hint", "0.5,0.5,#ff0000"], "--hint: is for a single photo; here are"),
         (["album/a.jpg", "-o", "out", "--hint", "3,4,red"], "--hint '3,4,red': allowed: X,Y,#RRGGBB with X and Y"),
         (["album", "-o", "out", "--evaluate", "--samples", "2"], "--evaluate --samples: allowed is one of the two"),
-        (["album", "-o", "out", "--evaluate", "--keep-colour"], "--evaluate --keep-colour: allowed is one of the two"),
+        (["album", "-o", "out", "--evaluate", "--keep-color"], "--evaluate --keep-color: allowed is one of the two"),
         (["clips", "-o", "out", "--compare"], "--compare: is for photos; clips/c.mp4 is a video"),
-        (["album", "-o", "out", "--keep-colour", "--samples", "2"], "--keep-colour --samples: allowed is one of the"),
-        (["album/a.jpg", "--keep-colour", "--hint", "0,0,#ff0000"], "--keep-colour --hint: allowed is one of the two"),
+        (["album", "-o", "out", "--keep-color", "--samples", "2"], "--keep-color --samples: allowed is one of the"),
+        (["album/a.jpg", "--keep-color", "--hint", "0,0,#ff0000"], "--keep-color --hint: allowed is one of the two"),
         (["album", "-o", "out", "--seed", "1"], "--seed: is for --samples"),
         (["album/a.jpg", "-o", "out.mp4"], "-o out.mp4: allowed: a name that ends in .jpg"),
         (["clips/c.mp4", "-o", "out.jpg"], "-o out.jpg: allowed: a name that ends in .avi .m4v"),
@@ -236,17 +236,17 @@ def test_links_to_photos_are_photos(tintype_, tmp_path):
     Path("in").mkdir()
     GRAY.save("in/b.png")
     Path("in/c.png").symlink_to("b.png")
-    assert tintype_("in", "in/../in/b.png", "-o", "out")[:2] == (0, "2 in colour: out\n")
+    assert tintype_("in", "in/../in/b.png", "-o", "out")[:2] == (0, "2 in color: out\n")
     assert tree(Path("out")) == ["b.png", "c.png"]
 
 
 def test_results_beside_their_photos_are_passed_over(tintype_, tmp_path):
-    for name in ("x", "x-colour", "x-colour-2", "x-compare", "x-colour-compare", "sea-colour", "x-coloured"):
+    for name in ("x", "x-color", "x-color-2", "x-compare", "x-color-compare", "sea-color", "x-colored"):
         GRAY.save(f"{name}.png")
     assert tintype_(".", "-o", "out")[0] == 0
-    assert tree(Path("out")) == ["sea-colour.png", "x-coloured.png", "x.png"]
-    assert tintype_("*-colour.png", "-o", "asked")[0] == 0
-    assert tree(Path("asked")) == ["sea-colour.png", "x-colour.png"]
+    assert tree(Path("out")) == ["sea-color.png", "x-colored.png", "x.png"]
+    assert tintype_("*-color.png", "-o", "asked")[0] == 0
+    assert tree(Path("asked")) == ["sea-color.png", "x-color.png"]
 
 
 def test_gifs_are_written_as_what_they_are_called(tintype_, tmp_path):
@@ -262,7 +262,7 @@ def test_what_cannot_be_written_fails_alone(tintype_, album):
     Path("out/1950").touch()
     (Path("out") / "d.png").mkdir()
     status, said, complained = tintype_("album", "-o", "out", "--compare")
-    assert (status, said) == (1, "1 in colour: out\n")
+    assert (status, said) == (1, "1 in color: out\n")
     assert complained.splitlines() == [
         "4 failed:",
         "  album/d.gif: out/d.png: cannot be written: Is a directory",
@@ -285,7 +285,7 @@ def test_a_full_disk_stops_the_run_and_what_failed_before_is_told(tintype_, albu
 
     monkeypatch.setattr(os, "fsync", full)
     status, said, complained = tintype_("album", "-o", "out", "--batch-size", "1")
-    assert (status, said) == (2, "2 in colour: out\n")
+    assert (status, said) == (2, "2 in color: out\n")
     assert complained.splitlines() == [
         "1 failed:",
         "  album/b.jpg: not an image",
@@ -315,7 +315,7 @@ def test_a_batch_that_fails_is_tried_photo_by_photo(tintype_, album, monkeypatch
 
     monkeypatch.setattr(Colorizer, "predict", little_memory)
     status, said, complained = tintype_("album", "-o", "out")
-    assert (status, said) == (1, "3 in colour: out\n")
+    assert (status, said) == (1, "3 in color: out\n")
     assert complained == "1 failed:\n  album/1950/summer/c.webp: RuntimeError: CUDA out of memory\n"
 
 
@@ -325,15 +325,15 @@ def test_no_such_model_is_one_line(tintype_, album):
     assert complained.startswith("error: ")
 
 
-def test_photos_in_colour_may_be_kept(tintype_, tmp_path):
+def test_photos_in_color_may_be_kept(tintype_, tmp_path):
     CAT.save("cat.jpg", quality=70)
     CAT.save("cat.webp")
     GRAY.save("gray.jpg", quality=70)
-    assert tintype_("cat.jpg", "gray.jpg", "cat.webp", "-o", "out", "--keep-colour")[0] == 0
+    assert tintype_("cat.jpg", "gray.jpg", "cat.webp", "-o", "out", "--keep-color")[0] == 0
     assert Path("out/cat.jpg").read_bytes() == Path("cat.jpg").read_bytes()
     assert Path("out/cat.webp").read_bytes() == Path("cat.webp").read_bytes()
     assert chroma(Path("out/gray.jpg")) > 1
-    assert tintype_("cat.jpg", "-o", "png", "--keep-colour", "--format", "png")[0] == 0
+    assert tintype_("cat.jpg", "-o", "png", "--keep-color", "--format", "png")[0] == 0
     np.testing.assert_array_equal(np.asarray(Image.open("png/cat.png")), np.asarray(Image.open("cat.jpg")))
 
 
@@ -364,7 +364,7 @@ def test_a_deterministic_model_has_no_samples(tintype_, album, monkeypatch):
 
 
 class Gray:
-    """A backend without colours."""
+    """A backend without colors."""
 
     image_size = 32
     stochastic = False
@@ -374,7 +374,7 @@ class Gray:
         return np.zeros((len(lightness), 2, *lightness.shape[2:]), np.float32)
 
 
-def test_a_hint_colours_its_spot(tintype_, album):
+def test_a_hint_colors_its_spot(tintype_, album):
     assert tintype_("album/1950/B.PNG", "-o", "out", "--hint", "0.5,0.5,#2040ff", "--hint", "0.1,0.1,#ff2020")[0] == 0
     lab = rgb2lab(Image.open("out/B.PNG"))
     blue, red = lab[58:63, 87:93].mean((0, 1)), lab[10:15, 15:21].mean((0, 1))
@@ -393,7 +393,7 @@ def test_before_and_after(tintype_, album):
     assert Image.open("many/B-compare.PNG").size == (4 * 180 + 3 * folder.GAP, 120)
 
 
-def test_colour_photos_are_measured_against_what_they_were(tintype_, tmp_path):
+def test_color_photos_are_measured_against_what_they_were(tintype_, tmp_path):
     Path("photos").mkdir()
     for name, turn in (("cat", 0), ("tac", 180)):
         CAT.rotate(turn).save(f"photos/{name}.png")
@@ -441,7 +441,7 @@ def test_few_photos_are_in_memory_whatever_the_number(tintype_, tmp_path, monkey
         return prepared
 
     monkeypatch.setattr(Colorizer, "prepare", counted)
-    assert tintype_("many", "-o", "out", "--batch-size", "3")[1] == "40 in colour: out\n"
+    assert tintype_("many", "-o", "out", "--batch-size", "3")[1] == "40 in color: out\n"
     assert 3 <= max(alive) <= 3 * 3
 
 
@@ -496,7 +496,7 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tintype_, tmp_pa
     done = tree(Path("out"))
     assert 4 <= len(done) <= 6
     assert all(Image.open(Path("out") / name).convert("RGB").size == (180, 120) for name in done)
-    assert tintype_("many", "-o", "out")[1] == f"{10 - len(done)} in colour: out ({len(done)} were there already)\n"
+    assert tintype_("many", "-o", "out")[1] == f"{10 - len(done)} in color: out ({len(done)} were there already)\n"
 
 
 @pytest.mark.slow
@@ -540,7 +540,7 @@ def test_videos_go_to_their_own(tintype_, album, monkeypatch):
 
     monkeypatch.setattr(folder, "colorize_video", video)
     status, said, complained = tintype_("album", "-o", "out", "--format", "png")
-    assert (status, said) == (1, "5 in colour: out\n")
+    assert (status, said) == (1, "5 in color: out\n")
     assert complained.splitlines() == [
         "2 failed:",
         "  album/bad.mov: no video in it",
@@ -549,7 +549,7 @@ def test_videos_go_to_their_own(tintype_, album, monkeypatch):
     for name in ("bad.mov", "odd.mov"):
         (album / name).unlink()
     assert seen == [("album/1950/clip.MP4", "out/1950/clip.MP4")]
-    assert tintype_("album", "-o", "out", "--format", "png")[1] == "0 in colour: out (5 were there already)\n"
+    assert tintype_("album", "-o", "out", "--format", "png")[1] == "0 in color: out (5 were there already)\n"
 
 
 def test_help_waits_for_nothing():
@@ -581,7 +581,7 @@ def test_odd_photos_by_the_released_model(tintype_, everyday):
     see_through.putalpha(Image.linear_gradient("L").resize(GRAY.size))
     see_through.save("odd/alpha.png")
 
-    assert tintype_("odd", "-o", "out", model=None) == (0, "9 in colour: out\n", "")
+    assert tintype_("odd", "-o", "out", model=None) == (0, "9 in color: out\n", "")
     for name in ("dot", "tiny", "small", "panorama", "tower", "alpha"):
         gray, colored = Image.open(f"odd/{name}.png"), Image.open(f"out/{name}.png")
         assert colored.size == gray.size

@@ -1,4 +1,4 @@
-"""Colour against scikit-image and the published data of CIEDE2000."""
+"""Color against scikit-image and the published data of CIEDE2000."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ CORNERS = torch.tensor([[[float(i >> k & 1) for k in range(3)]] for i in range(8
 
 
 def some_rgb(dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    """Random colours, the cube's corners, grays, and values around the thresholds of both curves."""
+    """Random colors, the cube's corners, grays, and values around the thresholds of both curves."""
     rng = torch.Generator().manual_seed(0)
     anything = torch.rand(2, 3, 32, 32, generator=rng, dtype=torch.float64)
     anything[0, :, 0, :8] = CORNERS[:, :, 0, 0].T
@@ -66,7 +66,7 @@ def test_8_bit_photos_match_skimage() -> None:
     np.testing.assert_allclose(rgb8_to_lab(rgb).numpy(), want, atol=1e-4, rtol=0)  # measured 8e-5
 
 
-def test_no_8_bit_colour_leaves_the_networks_range() -> None:
+def test_no_8_bit_color_leaves_the_networks_range() -> None:
     """Over the cube's surface, where the extremes lie: |a|, |b| < 108."""
     v = np.arange(256, dtype=np.uint8)
     faces = [np.stack(np.broadcast_arrays(v[:, None], v, np.uint8(end)), -1) for end in (0, 255)]
@@ -79,7 +79,7 @@ def test_no_8_bit_colour_leaves_the_networks_range() -> None:
     assert chroma.abs().max() < 1
 
 
-def test_known_colours() -> None:
+def test_known_colors() -> None:
     """Red by hand: X, Y, Z = 0.412453, 0.212671, 0.019334 over white, cube roots, differences."""
     red = torch.tensor([1.0, 0, 0], dtype=torch.float64).view(3, 1, 1)
     f = [(v / w) ** (1 / 3) for v, w in zip((0.412453, 0.212671, 0.019334), (0.95047, 1, 1.08883), strict=True)]
@@ -171,7 +171,7 @@ def test_ciede2000_gives_the_published_differences() -> None:
     torch.testing.assert_close(delta_e_ciede2000(lab2, lab1), want, atol=5.1e-5, rtol=0)
 
 
-# float32: hues near the jump at 180 degrees apart are left out by taking similar colours.
+# float32: hues near the jump at 180 degrees apart are left out by taking similar colors.
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)])
 def test_ciede2000_matches_skimage(dtype: torch.dtype, tolerance: float) -> None:
     rng = torch.Generator().manual_seed(3)
@@ -185,7 +185,7 @@ def test_ciede2000_matches_skimage(dtype: torch.dtype, tolerance: float) -> None
     assert delta_e_ciede2000(lab1, lab1).max() == 0
 
 
-def test_what_is_not_a_colour_is_refused() -> None:
+def test_what_is_not_a_color_is_refused() -> None:
     with pytest.raises(ValueError, match=r"rgb is torch.uint8; allowed: torch.float32, torch.float64"):
         rgb_to_lab(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"lab has the shape \(4, 4, 3\); allowed: \(..., 3, H, W\)"):

@@ -44,11 +44,11 @@ GRAY = np.random.default_rng(1).integers(110, 150, (37, 50), dtype=np.uint8)
     ids=["HxW", "HxWx1", "HxWx3", "uint16", "float"],
 )
 def test_an_array_keeps_its_size_type_and_lightness_and_gets_the_chroma(photo):
-    colour = Colorizer(Constant())(photo)
-    assert colour.shape == (37, 50, 3)
-    assert colour.dtype == (np.float32 if photo.dtype == np.float64 else photo.dtype)
+    color = Colorizer(Constant())(photo)
+    assert color.shape == (37, 50, 3)
+    assert color.dtype == (np.float32 if photo.dtype == np.float64 else photo.dtype)
     white = {"uint8": 255, "uint16": 65535}.get(photo.dtype.name, 1)
-    lab, truth = rgb2lab(colour / white), rgb2lab(np.repeat(GRAY[..., None], 3, axis=2))
+    lab, truth = rgb2lab(color / white), rgb2lab(np.repeat(GRAY[..., None], 3, axis=2))
     np.testing.assert_allclose(lab[..., 0], truth[..., 0], atol=0.27)  # half a level of 8 bits
     np.testing.assert_allclose(lab[..., 1], 10, atol=1.0)
     np.testing.assert_allclose(lab[..., 2], 20, atol=1.0)
@@ -65,7 +65,7 @@ def test_a_path_its_bytes_and_a_pil_image_give_the_same_image(tmp_path):
     assert images[0].tobytes() == colorizer(np.asarray(Image.open(path))).tobytes()
 
 
-def test_the_colours_of_a_photo_are_not_looked_at():
+def test_the_colors_of_a_photo_are_not_looked_at():
     photo = data.astronaut()
     backend = Constant()
     Colorizer(backend, size=512)(photo)
@@ -97,7 +97,7 @@ def test_the_network_sees_the_photos_own_shape(height, width, seen):
 def test_photos_of_one_shape_share_a_batch_and_come_back_in_order():
     backend = Constant()
     photos = [np.full(shape, level, np.uint8) for level, shape in enumerate([(40, 60), (60, 40), (80, 120)], 100)]
-    levels = [colour.mean() for colour in Colorizer(backend, batch_size=3).many(iter(photos))]
+    levels = [color.mean() for color in Colorizer(backend, batch_size=3).many(iter(photos))]
     assert sorted(batch.shape for batch in backend.seen) == [(1, 1, 48, 32), (2, 1, 32, 48)]
     assert levels == sorted(levels)
 
@@ -120,8 +120,8 @@ def test_saturation_scales_the_chroma():
     np.testing.assert_array_equal(Colorizer(Constant(), saturation=0)(GRAY), np.repeat(GRAY[..., None], 3, axis=2))
 
 
-def test_colour_photos_are_kept_if_so_wished_and_gray_ones_are_not():
-    colorizer = Colorizer(Constant(), keep_colour=True)
+def test_color_photos_are_kept_if_so_wished_and_gray_ones_are_not():
+    colorizer = Colorizer(Constant(), keep_color=True)
     np.testing.assert_array_equal(colorizer(data.astronaut()), data.astronaut())
     assert colorizer(data.astronaut() / 255).dtype == np.float32
     gray_in_three_planes = np.repeat(GRAY[..., None], 3, axis=2)
@@ -177,16 +177,16 @@ def test_a_file_of_an_array_and_of_an_image_with_transparency(tmp_path):
     image = Image.fromarray(np.dstack([GRAY, alpha]), "LA")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    colour = Colorizer(Constant())(buffer.getvalue())
-    assert colour.mode == "RGBA"
-    np.testing.assert_array_equal(np.asarray(colour)[..., 3], alpha)
+    color = Colorizer(Constant())(buffer.getvalue())
+    assert color.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(color)[..., 3], alpha)
 
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_in_every_space_the_gray_version_is_what_is_seen(space):
-    """An oracle that knows the chroma of one colour; the photo has the colour's own L*, but other colours."""
-    colour = torch.tensor([0.6, 0.5, 0.4]).reshape(1, 3, 1, 1)
-    lab = rgb_to_lab(colour)
+    """An oracle that knows the chroma of one color; the photo has the color's own L*, but other colors."""
+    color = torch.tensor([0.6, 0.5, 0.4]).reshape(1, 3, 1, 1)
+    lab = rgb_to_lab(color)
     gray_of_it = lab_to_rgb(torch.cat([lab[:, :1], torch.zeros(1, 2, 1, 1)], dim=1))
     lightness, _ = SPACES[space].split(rgb_to_lab(gray_of_it))
     seen = []

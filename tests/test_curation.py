@@ -20,7 +20,7 @@ PHOTOS = Path(__file__).parents[1].parent / "shared/data/photos"
 
 
 def scene(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
-    """Smooth colours, another scene for each seed."""
+    """Smooth colors, another scene for each seed."""
     corners = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), np.uint8)
     return np.asarray(Image.fromarray(corners).resize((width, height), Image.Resampling.BILINEAR))
 
@@ -110,7 +110,7 @@ def test_what_is_written(raw, tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     path = put(raw, "b/turned.jpg", Image.fromarray(scene(50, 20, 30)), exif=turned)
-    put(raw, "Ünlabelled.png", scene(51))
+    put(raw, "Ünlabeled.png", scene(51))
     list_photos(raw, shuffle=1)
     summary = curate(raw, Filter(), tmp_path / "out")
 
@@ -121,7 +121,7 @@ def test_what_is_written(raw, tmp_path):
     by_path = {row["path"]: row for row in rows}
     assert (by_path["b/turned.jpg"]["width"], by_path["b/turned.jpg"]["height"]) == ("20", "30")
     assert by_path["b/turned.jpg"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert by_path["Ünlabelled.png"]["class"] == ""
+    assert by_path["Ünlabeled.png"]["class"] == ""
     assert summary == (["a", "b"], {"train": 26, "validation": 3, "test": 3}, {})
     assert json.loads((tmp_path / "out/summary.json").read_text()) == summary._asdict()
     assert Counter(row["split"] for row in rows) == summary.photos
@@ -143,7 +143,7 @@ def test_sepia_is_kept_and_gray_is_not():
     assert is_gray((gray * [255, 255, 255]).astype(np.uint8), 4.0)
 
 
-def test_noise_is_not_colour_but_one_coloured_flower_is():
+def test_noise_is_not_color_but_one_colored_flower_is():
     generator = np.random.default_rng(1)
     gray = np.repeat(np.asarray(Image.fromarray(scene(1, 600, 900)).convert("L"))[..., None], 3, axis=-1)
     scan = np.clip(gray + generator.normal(0, 6, gray.shape), 0, 255).astype(np.uint8)  # each channel its own noise

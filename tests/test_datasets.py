@@ -1,4 +1,4 @@
-"""Public datasets: fetched from a server in all its moods, unpacked, labelled, drawn from; and own copies of them."""
+"""Public datasets: fetched from a server in all its moods, unpacked, labeled, drawn from; and own copies of them."""
 
 import hashlib
 import importlib
@@ -44,7 +44,7 @@ def server(tmp_path, monkeypatch):
 @pytest.fixture
 def archive(server) -> Archive:
     server.files["a.bin"] = CONTENT
-    return Archive("coco8k", "https://example.org/licence", server.url + "a.bin", hashlib.md5(CONTENT).hexdigest())
+    return Archive("coco8k", "https://example.org/license", server.url + "a.bin", hashlib.md5(CONTENT).hexdigest())
 
 
 def beside(archive: Archive) -> set[str]:
@@ -155,7 +155,7 @@ def test_what_is_not_there_names_the_page_and_the_path(archive, server):
         fetch(archive)
     assert str(caught.value) == (
         "data.source = 'coco8k': no usable a.bin (HTTP Error 404: Not Found); try again, or read "
-        f"https://example.org/licence for what its licence allows, download {server.url}a.bin and put it into "
+        f"https://example.org/license for what its license allows, download {server.url}a.bin and put it into "
         f"{archive.path.parent}"
     )
     assert len(server.asked) == 1

@@ -24,7 +24,7 @@ def test_a_champion_of_another_size_can_be_measured_again(tmp_path):
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_a_champion_of_another_size_and_space_gives_its_ab_to_the_photo(tmp_path, space):
-    """A generator of one colour: its ab come back from any size, on a photo that is gray."""
+    """A generator of one color: its ab come back from any size, on a photo that is gray."""
     config = TINY.model_copy(update={"space": space})
     generator = build_generator(config, 0, 32)
     with torch.no_grad():

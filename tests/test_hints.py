@@ -1,4 +1,4 @@
-"""Colour hints: where their colour goes, and where it stops."""
+"""Color hints: where their color goes, and where it stops."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_without_hints_the_networks_chroma_is_untouched():
     assert follow_hints(halves(40, 60), ab, []) is ab
 
 
-def test_over_even_lightness_half_the_colour_is_left_at_eight_tenths_of_the_long_side():
+def test_over_even_lightness_half_the_color_is_left_at_eight_tenths_of_the_long_side():
     # The way costs 0.5 a long side, and a hint and the network weigh alike at 0.4.
     network = np.float32([20, -10])
     ab = np.broadcast_to(network[:, None, None], (2, 4, 25)).copy()
@@ -41,7 +41,7 @@ def test_over_even_lightness_half_the_colour_is_left_at_eight_tenths_of_the_long
     np.testing.assert_allclose(out[:, 16, 90], (16 * wanted + network) / 17, atol=0.4)
 
 
-def test_an_edge_in_the_lightness_stops_a_colour():
+def test_an_edge_in_the_lightness_stops_a_color():
     ab = np.zeros((2, 20, 30), np.float32)
     out = follow_hints(halves(55, 75), ab, [Hint(0.25, 0.5, ORANGE)])
     wanted = lab_of(ORANGE)[1:]
@@ -62,7 +62,7 @@ def test_two_hints_share_the_photo_at_its_edge_in_any_order():
     np.testing.assert_allclose(follow_hints(halves(55, 75), ab, hints[::-1]), out, atol=1e-4)
 
 
-def test_gray_is_a_colour_too():
+def test_gray_is_a_color_too():
     out = follow_hints(halves(50, 50), np.full((2, 20, 30), 40, np.float32), [Hint(0.5, 0.5, GRAY)])
     np.testing.assert_allclose(out[:, 40, 60], 0, atol=0.1)
 
@@ -74,7 +74,7 @@ def test_borders_follow_the_edges_of_a_photo_larger_than_where_ways_are_measured
     out = follow_hints(lightness, np.zeros((2, 48, 64), np.float32), [Hint(0.2, 0.5, BLUE)])
     assert out.shape == (2, 768, 1024)
     share = np.linalg.norm(out, axis=0) / np.linalg.norm(lab_of(BLUE)[1:])
-    # Enlarged as they are, the 256 pixels' colours would blur over a dozen of these.
+    # Enlarged as they are, the 256 pixels' colors would blur over a dozen of these.
     away = np.abs(xx + 0.3 * yy - 600) > 3
     assert share[away & ~lit & (np.abs(yy - 384) < 200)].min() > 0.7
     assert share[away & lit].max() < 0.3
@@ -89,7 +89,7 @@ def test_the_smallest_photos_and_their_corners(shape, hint):
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_true_colours_at_twelve_spots_bring_back_more_than_the_nearest_spots_colour_does(name):
+def test_true_colors_at_twelve_spots_bring_back_more_than_the_nearest_spots_color_does(name):
     photo = getattr(data, name)()
     lab = rgb2lab(photo).astype(np.float32)
     height, width = lab.shape[:2]
@@ -112,7 +112,7 @@ def test_true_colours_at_twelve_spots_bring_back_more_than_the_nearest_spots_col
 
 
 class Sepia:
-    """A backend that sees the world in one colour."""
+    """A backend that sees the world in one color."""
 
     image_size = 64
     stochastic = False
@@ -122,7 +122,7 @@ class Sepia:
         return np.broadcast_to(np.float32([3, 12])[None, :, None, None], (1, 2, *lightness.shape[2:])).copy()
 
 
-def test_a_photo_has_the_hue_at_the_spot_its_own_lightness_and_the_networks_colours_elsewhere():
+def test_a_photo_has_the_hue_at_the_spot_its_own_lightness_and_the_networks_colors_elsewhere():
     photo = np.asarray(data.astronaut()[..., 0])
     spot = (330, 140)  # the suit, left
     colorizer = Colorizer(Sepia())

@@ -40,7 +40,7 @@ def test_the_lightness_stays_whatever_the_chroma(shape, dtype):
     # Half a level in all of R, G and B at once is 0.26 L* where L* is steepest, at 8.
     atol = {"uint8": 0.27, "uint16": 0.01, "float32": 0.01}[dtype]
     np.testing.assert_allclose(lab(out)[..., 0], lab(pixels)[..., 0], atol=atol)
-    assert np.hypot(*lab(out)[..., 1:].transpose(2, 0, 1)).mean() > 20  # and there is colour
+    assert np.hypot(*lab(out)[..., 1:].transpose(2, 0, 1)).mean() > 20  # and there is color
 
 
 def test_a_real_photo_given_its_own_chroma_is_itself_again():
@@ -63,7 +63,7 @@ def test_beyond_the_gamut_hue_stays_and_chroma_is_as_high_as_srgb_has_it():
     assert np.median(edge) < 0.01 * 65535
 
 
-def test_black_and_white_take_no_colour():
+def test_black_and_white_take_no_color():
     pixels = np.array([[0, 255]], np.uint8)
     np.testing.assert_array_equal(joined(pixels, np.full((2, 4, 4), 80, np.float32)), [[[0] * 3, [255] * 3]])
 
@@ -75,7 +75,7 @@ def test_chroma_is_enlarged_without_seams_between_strips():
     ab = np.random.default_rng(3).normal(0, 8, (2, 13, 17)).astype(np.float32)
     out = lab(joined(np.full((height, width), 0.5, np.float32), ab))
     whole = np.stack([resize(plane, (height, width), order=3, mode="edge") for plane in ab], axis=-1)
-    # Cubic kernels differ (Pillow's a = -0.5, a spline there); a seam would be a jump between neighbouring rows.
+    # Cubic kernels differ (Pillow's a = -0.5, a spline there); a seam would be a jump between neighboring rows.
     assert np.corrcoef(out[..., 1].ravel(), whole[..., 0].ravel())[0, 1] > 0.99
     steps = np.abs(np.diff(out[..., 1], axis=0))
     assert steps.max() < 1.5 * np.abs(np.diff(whole[..., 0], axis=0)).max()

@@ -178,7 +178,7 @@ def test_reconstruction_by_hand():
 
 
 @pytest.mark.parametrize("space", sorted(SPACES))
-def test_reconstruction_in_rgb_is_of_the_colours_that_both_chromas_make(space):
+def test_reconstruction_in_rgb_is_of_the_colors_that_both_chromas_make(space):
     torch.manual_seed(2)
     truth, guess = to_uint8(torch.rand(2, 2, 3, 8, 8)) / 255
     lightness, true_chroma = SPACES[space].split(rgb_to_lab(truth))
@@ -201,7 +201,7 @@ def test_the_perceptual_term_is_the_teachers_word_on_rgb():
 
 
 def test_bins_term_by_hand():
-    # Exactly on a bin's centre, the photo's code is spread over the 5 nearest as exp(-distance^2 / 50).
+    # Exactly on a bin's center, the photo's code is spread over the 5 nearest as exp(-distance^2 / 50).
     centers = bin_centers()
     here = int((centers == torch.tensor([10.0, 20.0])).all(dim=1).nonzero())
     nearest = (centers - centers[here]).norm(dim=1)

@@ -22,7 +22,7 @@ from tintype.features.network import FeatureNetwork
 from tintype.features.truth import embed_truth, lab_planes, shown
 from tintype.metrics import distributions
 from tintype.metrics import evaluation as evaluation_module
-from tintype.metrics.colour import ciede2000, colorfulness
+from tintype.metrics.color import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.evaluation import evaluate
 from tintype.metrics.floors import FLOORS
@@ -55,7 +55,7 @@ class Published(Moments):
 
 
 def smooth_photos(n: int, seed: int = 0, size: int = 24) -> Tensor:
-    """(n, 3, size, size) sRGB of 8 bits in [0, 1]: patches of colour, a different mean and contrast each."""
+    """(n, 3, size, size) sRGB of 8 bits in [0, 1]: patches of color, a different mean and contrast each."""
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.rand(n, 3, 5, 5, generator=rng) * torch.rand(n, 1, 1, 1, generator=rng)
     shift = (1 - coarse.amax(dim=(1, 2, 3), keepdim=True)) * torch.rand(n, 3, 1, 1, generator=rng)
@@ -177,13 +177,13 @@ def test_custom_accuracy_by_hand(figures, pair):
     assert figures["custom_accuracy"] == pytest.approx(near.mean(), abs=1e-4)
 
 
-# colour
+# color
 
 
 @pytest.mark.parametrize(
     ("left", "right", "want"),
     [
-        ((0, 0, 0), (255, 255, 255), 0.0),  # no colour, whatever the contrast
+        ((0, 0, 0), (255, 255, 255), 0.0),  # no color, whatever the contrast
         ((255, 0, 0), (0, 0, 0), 1.3 * math.hypot(127.5, 63.75)),
         ((255, 0, 0), (0, 255, 0), 255 + 0.3 * 127.5),  # with absolute values it would be 85.5
         ((0, 0, 255), (0, 0, 255), 0.3 * 255),
@@ -410,13 +410,13 @@ def test_fid_torchvision_is_the_frechet_distance_of_its_features(split, pair, fi
 def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split, figures):
     """Twenty photos: eight of class 0, eight of class 1, four of none. Class 1 is said of all after the fifth."""
     labels = np.array([0] * 8 + [1] * 8 + [-1] * 4)
-    labelled = LabSplit(split.codes, labels, split.names, ["a", "b"])
+    labeled = LabSplit(split.codes, labels, split.names, ["a", "b"])
     said = iter([0] * 5 + [1] * 15)
 
     def classify(lightness: Tensor) -> Tensor:
         return torch.eye(2)[[next(said) for _ in lightness]]
 
-    also = evaluate(Cheat(split, noisy), labelled, Moments(), BOTH_SPACES, CPU, classify=classify)
+    also = evaluate(Cheat(split, noisy), labeled, Moments(), BOTH_SPACES, CPU, classify=classify)
     assert also.pop("class_accuracy") == 13 / 16
     assert also == figures
 
@@ -509,7 +509,7 @@ def test_fewer_than_two_photos_are_refused(split, photos):
 # floors
 
 
-def test_floors_are_gray_and_the_mean_colour(split):
+def test_floors_are_gray_and_the_mean_color(split):
     lightness, chroma = lab_to_net(decode(split.codes))
     gray = FLOORS["gray"](split)(lightness)
     assert gray.shape == chroma.shape
@@ -529,8 +529,8 @@ def test_the_best_constant_is_the_mean(split):
     assert score["gray"]["colorfulness"] < 1
 
 
-def test_ssim_hardly_sees_colour():
-    """The trap: textured photos without any colour score high on SSIM, while CIEDE2000 tells."""
+def test_ssim_hardly_sees_color():
+    """The trap: textured photos without any color score high on SSIM, while CIEDE2000 tells."""
     rng = torch.Generator().manual_seed(0)
     texture = torch.rand(8, 1, 32, 32, generator=rng)
     tint = torch.tensor([1.0, 0.72, 0.6]).view(1, 3, 1, 1)

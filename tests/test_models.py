@@ -365,7 +365,7 @@ def test_classified_chroma_is_the_annealed_mean_enlarged():
     chroma, _, logits = generator(torch.rand(1, 1, 32, 48))
     assert logits.shape == (1, BINS, 8, 12)
     small = annealed_mean(logits) / AB_MAX
-    # bilinear, half-pixel centres: a corner keeps its cell's value, the middle of four cells is their mean
+    # bilinear, half-pixel centers: a corner keeps its cell's value, the middle of four cells is their mean
     torch.testing.assert_close(chroma[..., 0, 0], small[..., 0, 0])
     middle = chroma[..., 3:5, 3:5].mean(dim=(-2, -1))
     torch.testing.assert_close(middle, small[..., :2, :2].mean(dim=(-2, -1)))

@@ -32,7 +32,7 @@ PARITY = 1e-3
 """Lab units, 9e-6 of the networks' own (110). Measured: 4e-4 of these random networks, 4e-5 of trained ones."""
 
 CHROMA = 10
-"""Standard deviation of a and b that strong colours have, Lab units."""
+"""Standard deviation of a and b that strong colors have, Lab units."""
 
 CASES = {name: (variant, 0) for name, variant in VARIANTS.items()}
 CASES |= {space: (Generator(filters=4, depth=4, space=space), 0) for space in SPACES}
@@ -42,7 +42,7 @@ CASES["deep_classes"] = (Generator(filters=4, depth=6, dropout=0.5), 5)
 
 
 def saved(folder, config, classes=0, image_size=64):
-    """A generator whose batch norms have seen something, and whose colours are strong: else any two would agree."""
+    """A generator whose batch norms have seen something, and whose colors are strong: else any two would agree."""
     torch.manual_seed(3)
     generator = build_generator(config, classes, image_size).train()
     if config.attention:

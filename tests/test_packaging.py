@@ -149,9 +149,9 @@ def test_a_model_in_one_file_needs_neither_torch_nor_mlflow_nor_dvc(installed, w
     )
     done = installed(COMMAND, "colorize", "photo.png", "-o", "out", *words, without=without, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with Image.open(tmp_path / "out/photo.png") as colour:
-        assert (colour.mode, colour.size) == ("RGB", (83, 61))
-        assert np.ptp(np.asarray(colour, int), axis=2).max() > 2  # gray would be no color
+    with Image.open(tmp_path / "out/photo.png") as color:
+        assert (color.mode, color.size) == ("RGB", (83, 61))
+        assert np.ptp(np.asarray(color, int), axis=2).max() > 2  # gray would be no color
 
 
 def test_the_library_colors_by_its_default_on_a_machine_without_torch(installed, tmp_path):

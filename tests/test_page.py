@@ -40,7 +40,7 @@ COLORIZE = "**/api/colorize"
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server on a free port, whose generator has learnt nothing and sees the world in sepia."""
+    """A server on a free port, whose generator has learned nothing and sees the world in sepia."""
     pytest.importorskip("fastapi")
     import torch
     import uvicorn
@@ -118,7 +118,7 @@ class Visit:
         self.page.goto(url)
 
     def open(self, *files, wait: bool = True) -> None:
-        """Pick files; wait until the first of them is in colour."""
+        """Pick files; wait until the first of them is in color."""
         self.page.set_input_files("#files", list(files))
         if wait:
             self.done()
@@ -141,7 +141,7 @@ class Visit:
         raise AssertionError("never came")
 
     def answer(self) -> np.ndarray:
-        """The photo in colour, in full, Lab."""
+        """The photo in color, in full, Lab."""
         content = self.page.evaluate(
             """() => {
                 const shown = document.querySelector("img.after");
@@ -174,7 +174,7 @@ def visit(browser, url: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
 
 @pytest.fixture
 def grandmother(tmp_path: Path) -> Path:
-    """A gray PNG: lossless, so that colours can be compared."""
+    """A gray PNG: lossless, so that colors can be compared."""
     path = tmp_path / "grand.mother.png"
     Image.fromarray(data.astronaut()).convert("L").resize((480, 360)).save(path)
     return path
@@ -184,11 +184,11 @@ def chroma(lab: np.ndarray) -> np.ndarray:
     return np.hypot(lab[..., 1], lab[..., 2])
 
 
-def test_a_photo_is_coloured_and_downloaded_at_its_own_size_under_its_own_name(visit, grandmother, tmp_path):
+def test_a_photo_is_colored_and_downloaded_at_its_own_size_under_its_own_name(visit, grandmother, tmp_path):
     visit.open(grandmother)
     with visit.page.expect_download() as started:
         visit.page.click("text=Download")
-    assert started.value.suggested_filename == "grand.mother-colour.png"
+    assert started.value.suggested_filename == "grand.mother-color.png"
     started.value.save_as(tmp_path / "out.png")
     before, after = Image.open(grandmother), Image.open(tmp_path / "out.png")
     assert after.size == before.size
@@ -197,16 +197,16 @@ def test_a_photo_is_coloured_and_downloaded_at_its_own_size_under_its_own_name(v
     assert np.median(chroma(lab)) > 10
 
 
-def test_the_slider_shows_gray_on_its_left_and_colour_on_its_right_and_moves_by_pointer_and_keys(visit, grandmother):
+def test_the_slider_shows_gray_on_its_left_and_color_on_its_right_and_moves_by_pointer_and_keys(visit, grandmother):
     visit.open(grandmother)
     page, slider = visit.page, visit.page.get_by_role("slider", name="Before and after")
 
-    def colour_at(*shares: float) -> list[bool]:
+    def color_at(*shares: float) -> list[bool]:
         picture = chroma(visit.seen())
         return [bool(np.median(picture[40:-60, int(x * picture.shape[1]) - 4 :][:, :8]) > 5) for x in shares]
 
     assert slider.get_attribute("aria-valuenow") == "50"
-    assert colour_at(0.15, 0.35, 0.65, 0.85) == [False, False, True, True]
+    assert color_at(0.15, 0.35, 0.65, 0.85) == [False, False, True, True]
 
     box = page.locator(".frame").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 30)
@@ -215,7 +215,7 @@ def test_the_slider_shows_gray_on_its_left_and_colour_on_its_right_and_moves_by_
     page.mouse.up()
     page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 60)  # let go: no longer follows
     assert slider.get_attribute("aria-valuenow") == "25"
-    assert colour_at(0.15, 0.35, 0.65, 0.85) == [False, True, True, True]
+    assert color_at(0.15, 0.35, 0.65, 0.85) == [False, True, True, True]
 
     for key, value in (("ArrowRight", "27"), ("Shift+ArrowRight", "37"), ("PageDown", "27"), ("End", "100")):
         page.keyboard.press(key)  # the pointer gave it the focus
@@ -224,14 +224,14 @@ def test_the_slider_shows_gray_on_its_left_and_colour_on_its_right_and_moves_by_
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     assert slider.get_attribute("aria-valuenow") == "0"
-    assert colour_at(0.15, 0.35, 0.65, 0.85) == [True] * 4
+    assert color_at(0.15, 0.35, 0.65, 0.85) == [True] * 4
 
 
-def test_a_hint_colours_its_spot_moves_changes_and_goes_again(visit, grandmother):
+def test_a_hint_colors_its_spot_moves_changes_and_goes_again(visit, grandmother):
     visit.open(grandmother)
     page = visit.page
     plain = visit.answer()
-    page.click("text=Colour hints")
+    page.click("text=Color hints")
     page.click(f'.swatch[data-color="{BLUE}"]')
     visit.click(".hints", 0.3, 0.75)  # the suit
     visit.done()
@@ -260,7 +260,7 @@ def test_a_hint_colours_its_spot_moves_changes_and_goes_again(visit, grandmother
     moved = marker.bounding_box()
     assert (round(moved["x"] - box["x"]), round(moved["y"] - box["y"])) == (-60, -100)
 
-    for _ in range(3):  # moved, coloured, set
+    for _ in range(3):  # moved, colored, set
         page.click("text=Undo")
     visit.done()
     assert marker.count() == 0
@@ -272,7 +272,7 @@ def test_hints_without_a_pointer(visit, grandmother):
     visit.open(grandmother)
     page = visit.page
     plain = visit.answer()
-    page.get_by_role("button", name="Colour hints").press("Enter")
+    page.get_by_role("button", name="Color hints").press("Enter")
     page.get_by_role("button", name="denim").press("Space")
     page.locator(".hints").focus()
     for key in ("Shift+ArrowLeft", "Shift+ArrowDown", "ArrowDown", "Enter"):
@@ -299,7 +299,7 @@ def test_hints_without_a_pointer(visit, grandmother):
 def test_a_marker_stays_at_the_pointer_when_an_answer_comes(visit, grandmother):
     visit.open(grandmother)
     page, marker = visit.page, visit.page.locator(".marker")
-    page.click("text=Colour hints")
+    page.click("text=Color hints")
     held = visit.hold()
     visit.click(".hints", 0.3, 0.75)
     visit.until(lambda: held)
@@ -335,7 +335,7 @@ def test_a_photo_is_not_done_from_the_moment_another_is_wanted_and_the_line_stay
     assert page.locator("#saturation").evaluate(done) is False
     assert download.get_attribute("aria-disabled") == "true"
     visit.until(lambda: held)
-    assert "being coloured" in page.locator("#status").inner_text()
+    assert "being colored" in page.locator("#status").inner_text()
     held[0].continue_()
     visit.done()
     assert download.get_attribute("aria-disabled") == "false"
@@ -347,7 +347,7 @@ def test_a_photo_is_not_done_from_the_moment_another_is_wanted_and_the_line_stay
 def test_a_removed_photo_is_not_sent_again(visit, grandmother):
     visit.open(grandmother)
     page = visit.page
-    page.click("text=Colour hints")
+    page.click("text=Color hints")
     visit.click(".hints", 0.3, 0.75)
     visit.done()
     sent = sum("/api/colorize" in one for one in visit.asked)
@@ -368,7 +368,7 @@ def test_all_that_are_done_can_be_downloaded_once_what_works_is_removed(visit, g
     thumbs.nth(4).click()
     held[0].continue_()
     visit.until(lambda: len(held) == 4)
-    assert thumbs.nth(4).get_attribute("aria-label") == "4.png, being coloured"  # before 3.png: it is looked at
+    assert thumbs.nth(4).get_attribute("aria-label") == "4.png, being colored"  # before 3.png: it is looked at
     for _ in range(2):
         page.get_by_role("button", name="Remove this photo").click()
     assert download.is_disabled()
@@ -392,7 +392,7 @@ def test_a_failed_wish_leaves_the_earlier_photo_and_one_hint_too_many_is_refused
         page.reload()
     page.wait_for_selector("#model-name")
     visit.open(grandmother)
-    page.click("text=Colour hints")
+    page.click("text=Color hints")
     page.route(COLORIZE, lambda route: route.fulfill(status=500))
     visit.click(".hints", 0.3, 0.75)
     page.wait_for_selector(".frame.failed")
@@ -416,10 +416,10 @@ def test_a_failed_wish_leaves_the_earlier_photo_and_one_hint_too_many_is_refused
 
 
 @pytest.mark.slow
-def test_the_strength_of_colour(visit, grandmother):
+def test_the_strength_of_color(visit, grandmother):
     visit.open(grandmother)
     plain = np.median(chroma(visit.answer()))
-    slider = visit.page.get_by_role("slider", name="Strength of colour")
+    slider = visit.page.get_by_role("slider", name="Strength of color")
     slider.press("Home")
     visit.done()
     assert chroma(visit.answer()).max() < 1
@@ -430,7 +430,7 @@ def test_the_strength_of_colour(visit, grandmother):
     assert np.median(chroma(visit.answer())) == pytest.approx(plain / 2, rel=0.1)
 
 
-def test_several_photos_are_coloured_side_by_side_and_one_that_is_none_says_so(visit, grandmother, tmp_path):
+def test_several_photos_are_colored_side_by_side_and_one_that_is_none_says_so(visit, grandmother, tmp_path):
     page = visit.page
     cat, text = tmp_path / "cat.jpg", tmp_path / "diary.jpg"
     Image.fromarray(data.chelsea()).convert("L").save(cat)
@@ -440,9 +440,9 @@ def test_several_photos_are_coloured_side_by_side_and_one_that_is_none_says_so(v
     page.locator(".thumb.failed").wait_for()
     page.locator(".thumb.done").nth(1).wait_for()
     assert [thumb.get_attribute("aria-label") for thumb in thumbs.all()] == [
-        "grand.mother.png, in colour",
+        "grand.mother.png, in color",
         "diary.jpg, failed",
-        "cat.jpg, in colour",
+        "cat.jpg, in color",
     ]
     visit.complaints = [line for line in visit.complaints if "status of 4" not in line]  # the browser's own lines
 
@@ -458,7 +458,7 @@ def test_several_photos_are_coloured_side_by_side_and_one_that_is_none_says_so(v
     assert visit.answer().shape[:2] == (300, 451)
     with page.expect_download() as first, page.expect_download(lambda one: one.suggested_filename.startswith("cat")):
         page.click("text=Download all")
-    assert first.value.suggested_filename == "grand.mother-colour.png"
+    assert first.value.suggested_filename == "grand.mother-color.png"
 
     for left in (2, 1):
         page.get_by_role("button", name="Remove this photo").click()
@@ -506,7 +506,7 @@ def test_a_photo_that_no_browser_shows_is_shown_all_the_same(visit, tmp_path):
     assert np.median(seen[:, middle + 30 :]) > 5
     with visit.page.expect_download() as started:
         visit.page.click("text=Download")
-    assert started.value.suggested_filename == "scan-colour.tif"
+    assert started.value.suggested_filename == "scan-color.tif"
     assert Image.open(started.value.path()).format == "TIFF"
 
 
@@ -586,7 +586,7 @@ def test_a_phone_never_scrolls_sideways_and_hints_are_set_by_touch(visit, grandm
     assert width() == PHONE["width"]
     visit.open(grandmother)
     assert width() == PHONE["width"]
-    page.click("text=Colour hints")
+    page.click("text=Color hints")
     assert width() == PHONE["width"]
     box = page.locator(".hints").bounding_box()
     page.touchscreen.tap(box["x"] + 100, box["y"] + 100)

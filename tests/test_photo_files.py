@@ -32,7 +32,7 @@ def again(photo: Photo, wanted: str = "same") -> Image.Image:
     return Image.open(io.BytesIO(encode(photo, wanted)))
 
 
-def in_colour(photo: Photo) -> Photo:
+def in_color(photo: Photo) -> Photo:
     """The photo, redder; of three channels."""
     pixels = photo.pixels if photo.pixels.ndim == 3 else np.repeat(photo.pixels[..., None], 3, axis=2)
     return photo.with_pixels(pixels // np.array([1, 2, 2], pixels.dtype))
@@ -60,8 +60,8 @@ def test_every_format_may_be_asked_for(name):
     assert image.size == (34, 21)
 
 
-def test_a_gif_becomes_a_png_for_its_256_colours():
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, "blue")]
+def test_a_gif_becomes_a_png_for_its_256_colors():
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, "blue")]
     photo = read(stored(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     np.testing.assert_array_equal(photo.pixels, np.full((8, 8, 3), RED))
     assert format_of(photo) == "png"
@@ -101,7 +101,7 @@ def test_gray_with_transparency_and_palettes():
     photo = read(stored(Image.fromarray(la, "LA"), "PNG"))
     np.testing.assert_array_equal(photo.pixels, la[..., 0])
     np.testing.assert_array_equal(photo.alpha, la[..., 1])
-    assert again(in_colour(photo)).mode == "RGBA"
+    assert again(in_color(photo)).mode == "RGBA"
 
     palette = Image.new("P", (3, 1))
     palette.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
@@ -160,7 +160,7 @@ def test_the_thumbnail_of_the_gray_photo_is_gone():
     thumbnail = stored(Image.fromarray(data.camera()[::8, ::8]), "JPEG").getvalue()
     file = stored(Image.fromarray(data.camera()), "JPEG", exif=exif_with_thumbnail(thumbnail))
     assert Image.open(file).getexif().get_ifd(IFD.IFD1)[0x202] == len(thumbnail)
-    content = encode(in_colour(read(file)))
+    content = encode(in_color(read(file)))
     assert Image.open(io.BytesIO(content)).getexif()[Base.Model] == "Leo"
     assert thumbnail not in content
     assert content.count(b"\xff\xd8\xff") == 1
@@ -211,19 +211,19 @@ def test_jpeg_keeps_its_tables_and_so_its_lightness():
     assert max(errors.values()) < 0.3
 
 
-def test_a_colour_jpeg_keeps_its_lightness_to_its_own_rounding():
+def test_a_color_jpeg_keeps_its_lightness_to_its_own_rounding():
     """Measured: mean 0.23, 99th percentile 1.1; 4:4:4 instead gives the same, in a seventh more bytes."""
     photo = read(stored(Image.fromarray(data.astronaut()), "JPEG", quality=75, subsampling=2))
-    recoloured = joined(photo.pixels, np.full((2, 8, 8), 12, np.float32))
-    image = again(photo.with_pixels(recoloured))
-    before = np.abs(lightness_of(recoloured) - lightness_of(photo.pixels))
+    recolored = joined(photo.pixels, np.full((2, 8, 8), 12, np.float32))
+    image = again(photo.with_pixels(recolored))
+    before = np.abs(lightness_of(recolored) - lightness_of(photo.pixels))
     after = np.abs(lightness_of(np.asarray(image)) - lightness_of(photo.pixels))
     assert before.max() < 0.8
     assert after.mean() < 0.3
     assert np.percentile(after, 99) < 1.3
 
 
-def test_a_colour_jpeg_keeps_its_subsampling():
+def test_a_color_jpeg_keeps_its_subsampling():
     for sampling, factors in ((0, (1, 1)), (1, (2, 1)), (2, (2, 2))):
         photo = read(stored(Image.fromarray(data.astronaut()), "JPEG", quality=80, subsampling=sampling))
         assert again(photo).layer[0][1:3] == factors
@@ -269,7 +269,7 @@ def test_16_bit_gray_through_its_profile():
     np.testing.assert_array_equal(rubbish.pixels, ramp)
 
 
-def test_16_bit_colour_through_its_profile():
+def test_16_bit_color_through_its_profile():
     file = io.BytesIO()
     tifffile.imwrite(file, DEEP, photometric="rgb", iccprofile=DISPLAY_P3)
     photo = read(file)
@@ -305,7 +305,7 @@ def test_16_bits_with_transparency():
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_16_bit_colour_tiffs(order, compression):
+def test_16_bit_color_tiffs(order, compression):
     tifffile.imwrite(
         file := io.BytesIO(), DEEP, photometric="rgb", byteorder=order, compression=compression, rowsperstrip=5
     )
@@ -359,13 +359,13 @@ def test_gray_in_other_whole_numbers_is_read_only_where_it_fits_16_bits(dtype):
         read(file)
 
 
-def test_a_colour_that_is_none_in_16_bits():
+def test_a_color_that_is_none_in_16_bits():
     gray, key = DEEP[..., 0], int(DEEP[2, 3, 0])
     photo = read(stored(Image.fromarray(gray), "PNG", transparency=key))
     np.testing.assert_array_equal(photo.pixels, gray)
     np.testing.assert_array_equal(photo.alpha, np.where(gray == key, 0, 255))
-    content, colour = encode(Photo(DEEP, None, "PNG")), DEEP[2, 3].astype(">u2").tobytes()
-    chunk = b"tRNS" + colour
+    content, color = encode(Photo(DEEP, None, "PNG")), DEEP[2, 3].astype(">u2").tobytes()
+    chunk = b"tRNS" + color
     at = content.index(b"IDAT") - 4
     keyed = content[:at] + struct.pack(">I", 6) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[at:]
     photo = read(io.BytesIO(keyed))
@@ -374,7 +374,7 @@ def test_a_colour_that_is_none_in_16_bits():
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_whether_a_photo_has_colour_is_seen_without_a_copy_of_it(dtype):
+def test_whether_a_photo_has_color_is_seen_without_a_copy_of_it(dtype):
     rng = np.random.default_rng(0)
     gray = (rng.normal(0.5, 0.1, (2500, 2000, 1)) + rng.normal(0, 0.03, (2500, 2000, 3))).clip(0, 1).astype(np.float32)
     patch = gray.copy()
@@ -383,13 +383,13 @@ def test_whether_a_photo_has_colour_is_seen_without_a_copy_of_it(dtype):
         white = 1 if dtype == "float32" else np.iinfo(dtype).max
         photo = Photo((pixels * np.float32(white)).astype(dtype))
         tracemalloc.start()
-        assert photo.has_colour == has
+        assert photo.has_color == has
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 10e6  # the photo has 5 million pixels
 
 
-def test_16_bit_colour_png_from_a_file_and_turned(tmp_path):
+def test_16_bit_color_png_from_a_file_and_turned(tmp_path):
     path = tmp_path / "deep.png"
     assert cv2.imwrite(str(path), DEEP[..., ::-1])
     np.testing.assert_array_equal(read(path).pixels, DEEP)

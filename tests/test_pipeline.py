@@ -130,12 +130,12 @@ def test_champion_answers_over_http_with_full_size_photos(finished_lab):
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
     for photo, prediction in zip((cat, upright), predictions, strict=True):
-        colour = np.asarray(Image.open(io.BytesIO(base64.b64decode(prediction))))
-        assert colour.shape == (photo.height, photo.width, 3)
-        assert np.ptp(colour.astype(int), axis=2).max() > 0
+        color = np.asarray(Image.open(io.BytesIO(base64.b64decode(prediction))))
+        assert color.shape == (photo.height, photo.width, 3)
+        assert np.ptp(color.astype(int), axis=2).max() > 0
         # The lightness is the photo's own, to a step of 8 bits.
         gray = np.repeat(np.asarray(photo)[..., None], 3, axis=2)
-        np.testing.assert_allclose(rgb2lab(colour)[..., 0], rgb2lab(gray)[..., 0], atol=1.0)
+        np.testing.assert_allclose(rgb2lab(color)[..., 0], rgb2lab(gray)[..., 0], atol=1.0)
 
 
 def test_the_command_line_and_python_take_the_champion_of_the_lab_around(finished_lab, tmp_path):

@@ -58,14 +58,14 @@ def reason(file: io.BytesIO | Path, max_pixels: int = LIMIT) -> str:
 
 
 def png(
-    width: int, height: int, depth: int, colour: int, rows: bytes, chunks: tuple[tuple[bytes, bytes], ...] = ()
+    width: int, height: int, depth: int, color: int, rows: bytes, chunks: tuple[tuple[bytes, bytes], ...] = ()
 ) -> io.BytesIO:
     """A PNG by hand: also what Pillow would not write."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in body))
 
@@ -213,11 +213,11 @@ def test_16_bit_gray_in_32_bits():
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bit_rgb(kind):
-    colours = np.stack([RAMP16, RAMP16[:, ::-1], RAMP16 * 0], axis=-1)
+    colors = np.stack([RAMP16, RAMP16[:, ::-1], RAMP16 * 0], axis=-1)
     if kind == "PNG":
-        file = png(5, 3, 16, 2, b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours))
+        file = png(5, 3, 16, 2, b"".join(b"\0" + row.astype(">u2").tobytes() for row in colors))
     else:
-        tifffile.imwrite(file := io.BytesIO(), colours, photometric="rgb")
+        tifffile.imwrite(file := io.BytesIO(), colors, photometric="rgb")
     np.testing.assert_array_equal(read(file)[2], np.stack([RAMP8, RAMP8[::-1], [0] * 5], axis=1))
 
 
@@ -232,7 +232,7 @@ def test_transparency_shows_white():
     np.testing.assert_allclose(rgb[0], [(0, 0, 0), (127, 127, 127), WHITE], atol=1)
 
 
-def test_transparent_colour_of_a_palette_and_of_rgb():
+def test_transparent_color_of_a_palette_and_of_rgb():
     palette = Image.new("P", (3, 1))
     palette.putpalette([*RED, *GREEN, *BLUE])
     palette.putdata([0, 1, 2])
@@ -252,7 +252,7 @@ def test_one_bit():
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_first_frame(kind):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, BLUE)]
     rgb = read(
         stored(
             frames[0], kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})

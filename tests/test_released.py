@@ -208,7 +208,7 @@ def test_nothing_but_the_base_install_is_imported(everyday, tmp_path):
     command = [sys.executable, "-c", program, everyday.parent, "colorize", "photo.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert Image.open(tmp_path / "photo-colour.png").size == (451, 300)
+    assert Image.open(tmp_path / "photo-color.png").size == (451, 300)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"torch", "onnx", "mlflow", "dvc", "pandas", "fastapi", "cv2"}
 

@@ -94,7 +94,7 @@ def test_another_seed_gives_other_photos(drawn, tmp_path):
     assert not {path.read_bytes() for path in photos} & {path.read_bytes() for path in scenes(drawn)}
 
 
-def test_colour_is_that_of_photos(lab):
+def test_color_is_that_of_photos(lab):
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     assert 20 < chroma.mean() < 32  # 25.3 over all 1,440
     assert np.percentile(chroma, 99, axis=(1, 2)).min() > 10  # none that a filter takes for gray
@@ -165,7 +165,7 @@ def test_of_each_oddity_one_in_480(tmp_path, monkeypatch):
     }
 
 
-def test_gray_oddities_have_no_colour(drawn):
+def test_gray_oddities_have_no_color(drawn):
     assert Image.open(oddity(drawn, "gray")).mode == "L"
     assert Image.open(oddity(drawn, "gray_16_bit")).mode == "I;16"
     assert np.asarray(Image.open(oddity(drawn, "gray_16_bit"))).max() > 255
@@ -193,7 +193,7 @@ def test_duplicates_lie_in_another_class(drawn):
     assert original.parent.name not in {copy.parent.name, reencoded.parent.name}
 
 
-def test_sepia_has_colour_of_one_hue(drawn):
+def test_sepia_has_color_of_one_hue(drawn):
     lab = rgb2lab(np.asarray(Image.open(oddity(drawn, "sepia"))))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     assert np.percentile(chroma, 99) > 15

@@ -150,14 +150,14 @@ def until(condition, seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_a_photo_comes_back_in_colour_in_its_own_size_and_format(running, format):
+def test_a_photo_comes_back_in_color_in_its_own_size_and_format(running, format):
     answer = running.post(coded(CAT, format))
     assert answer.headers["content-type"] == f"image/{format.lower()}"
-    colour = pixels_of(answer)
-    assert colour.shape == (*CAT.shape, 3)
-    assert np.ptp(colour.astype(int), axis=2).max() > 20
+    color = pixels_of(answer)
+    assert color.shape == (*CAT.shape, 3)
+    assert np.ptp(color.astype(int), axis=2).max() > 20
     assert re.fullmatch(
-        rf'attachment; filename="colour-[0-9a-f]{{8}}\.{format.lower().replace("jpeg", "jpg")[:3]}\w*"',
+        rf'attachment; filename="color-[0-9a-f]{{8}}\.{format.lower().replace("jpeg", "jpg")[:3]}\w*"',
         answer.headers["content-disposition"],
     )
     assert answer.headers["cache-control"] == "no-store"
@@ -173,9 +173,9 @@ def test_options_are_followed(running):
     gray = pixels_of(running.post(coded(CAT), saturation="0")).astype(int)
     assert np.ptp(gray, axis=2).max() <= 1
     assert running.post(coded(CAT), format="webp").headers["content-type"] == "image/webp"
-    colour = coded(data.chelsea())
-    np.testing.assert_array_equal(pixels_of(running.post(colour, keep_colour="true")), data.chelsea())
-    assert (pixels_of(running.post(colour)) != data.chelsea()).any()
+    color = coded(data.chelsea())
+    np.testing.assert_array_equal(pixels_of(running.post(color, keep_color="true")), data.chelsea())
+    assert (pixels_of(running.post(color)) != data.chelsea()).any()
 
 
 def test_the_model_and_the_examples_are_told(running):
@@ -279,9 +279,9 @@ def test_what_follows_a_jpegs_end_does_not_count(running):
     [
         ({"saturation": "3"}, "saturation: "),
         ({"saturation": "nan"}, "saturation: "),
-        ({"keep_colour": "perhaps"}, "keep_colour: "),
+        ({"keep_color": "perhaps"}, "keep_color: "),
         ({"format": "../../etc"}, "format: .*'same', 'jpeg'"),
-        ({"size": "64"}, "size: no such option; allowed: hints, saturation, keep_colour, format"),
+        ({"size": "64"}, "size: no such option; allowed: hints, saturation, keep_color, format"),
         ({"hints": "[{"}, "hints: "),
         ({"hints": '{"x": 1}'}, "hints: "),
         ({"hints": '[{"x": 2, "y": 0, "color": "#ffffff"}]'}, r"hints\.0\.x: "),
@@ -465,7 +465,7 @@ def test_each_photo_has_its_own_options(hold):
     assert 1 < chroma[1] < chroma[2]
 
 
-def test_one_photos_fault_is_not_its_neighbours(hold):
+def test_one_photos_fault_is_not_its_neighbors(hold):
     running, pool = hold()
     photos = [coded(np.full((40, 40), level, np.uint8)) for level in (90, 50, 0, 60)]
     answers = [pool.submit(running.post, photos[0])]
@@ -760,7 +760,7 @@ def test_the_api_is_described(running):
     }
     colorize = described["paths"]["/api/colorize"]["post"]
     fields = colorize["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert set(fields) == {"photo", "hints", "saturation", "keep_colour", "format"}
+    assert set(fields) == {"photo", "hints", "saturation", "keep_color", "format"}
     assert all(field["description"] for field in fields.values())
     told = {int(status) for status in colorize["responses"]}
     assert told >= {200, 400, 403, 408, 413, 415, 421, 422, 429, 500, 503}
@@ -837,8 +837,8 @@ def test_200_requests_of_20_clients_lose_none_and_leave_the_memory_as_it_was(wei
     uploads = [*good, good[0][:-5000], b"no photo"]
     truth = []
     for prepared in map(colorizer.prepare, good):
-        photo_in_colour = colorizer.finish(prepared, colorizer.predict([prepared])[0])
-        truth.append(np.asarray(Image.open(io.BytesIO(encode(photo_in_colour))), int))
+        photo_in_color = colorizer.finish(prepared, colorizer.predict([prepared])[0])
+        truth.append(np.asarray(Image.open(io.BytesIO(encode(photo_in_color))), int))
 
     (tmp_path / "temporary").mkdir()
     command = [sys.executable, "-c", "from tintype.cli import main; main()", "serve", "--port", "0", "--model", weights]

@@ -1,4 +1,4 @@
-"""The networks' colour spaces against Pillow, scikit-image and colorsys, over the whole RGB cube."""
+"""The networks' color spaces against Pillow, scikit-image and colorsys, over the whole RGB cube."""
 
 import colorsys
 
@@ -13,7 +13,7 @@ from tintype.data.cache import decode, encode
 
 
 def cube():
-    """All 16,777,216 8-bit colours, one plane of green and blue at a time."""
+    """All 16,777,216 8-bit colors, one plane of green and blue at a time."""
     values = torch.arange(256, dtype=torch.uint8)
     green, blue = torch.meshgrid(values, values, indexing="ij")
     for red in range(256):
@@ -21,14 +21,14 @@ def cube():
 
 
 @pytest.mark.parametrize("there_and_back", [(rgb_to_hsv, hsv_to_rgb), (rgb_to_ycbcr, ycbcr_to_rgb)])
-def test_every_colour_comes_back(there_and_back):
+def test_every_color_comes_back(there_and_back):
     there, back = there_and_back
     for rgb8 in cube():
         assert torch.equal(to_uint8(back(there(rgb8 / 255))), rgb8)
 
 
 @pytest.mark.parametrize("space", sorted(SPACES))
-def test_colours_come_back_from_lab_through_every_space(space):
+def test_colors_come_back_from_lab_through_every_space(space):
     """As they do from the Lab cache: Lab, what a generator sees and predicts, sRGB."""
     split, to_rgb = SPACES[space].split, SPACES[space].to_rgb
     for rgb8 in cube():

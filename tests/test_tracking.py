@@ -144,13 +144,13 @@ def test_the_registered_model_is_the_colorizer(served, weights):
 
 def test_the_registered_models_params(served):
     def answer(**params):
-        (colour,) = served.predict(pd.DataFrame({"photo": [COFFEE]}), params=params)
-        return Image.open(io.BytesIO(colour))
+        (color,) = served.predict(pd.DataFrame({"photo": [COFFEE]}), params=params)
+        return Image.open(io.BytesIO(color))
 
     gray = np.asarray(answer(saturation=0.0, format="png"))
     assert np.ptp(gray.astype(int), axis=2).max() <= 1
     assert answer(format="webp").format == "WEBP"
-    kept = np.asarray(answer(keep_colour=True, format="png"))
+    kept = np.asarray(answer(keep_color=True, format="png"))
     np.testing.assert_array_equal(kept, np.asarray(Image.open(io.BytesIO(COFFEE))))
 
 

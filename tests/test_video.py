@@ -1,4 +1,4 @@
-"""Real clips, drawn here, through FFmpeg and back: what is kept, what is coloured, and what holds still."""
+"""Real clips, drawn here, through FFmpeg and back: what is kept, what is colored, and what holds still."""
 
 import os
 import subprocess
@@ -123,8 +123,8 @@ def lab(picture):
         ("full-range.mp4", {"color_range": 2}),
     ],
 )
-def test_colour_comes_and_size_lightness_times_and_sound_stay(name, made, tmp_path):
-    source, out = clip(tmp_path / name, **made), tmp_path / f"colour-{name}"
+def test_color_comes_and_size_lightness_times_and_sound_stay(name, made, tmp_path):
+    source, out = clip(tmp_path / name, **made), tmp_path / f"color-{name}"
     colorize_video(source, out, constant(12, 18))
     (before, times), (after, new_times) = frames(source), frames(out)
     assert len(after) == FRAMES
@@ -207,7 +207,7 @@ def test_subtitles_and_chapters_stay(tmp_path):
         assert b"Hello" in b"".join(bytes(packet) for packet in file.demux(subtitles=0))
 
 
-def test_colours_that_flicker_are_held_still(tmp_path):
+def test_colors_that_flicker_are_held_still(tmp_path):
     rng = np.random.default_rng(1)
     flickering = Chroma(lambda plane: rng.normal([[[10]], [[20]]], 8, (2, 1, 1)))
     film = [(scene() + rng.normal(0, 5, SIZE[::-1])).clip(0, 255).astype(np.uint8) for _ in range(36)]
@@ -219,7 +219,7 @@ def test_colours_that_flicker_are_held_still(tmp_path):
     np.testing.assert_allclose(chroma[12:].mean(axis=0), [10, 20], atol=4)
 
 
-def test_no_colour_of_one_scene_is_seen_in_the_next(tmp_path):
+def test_no_color_of_one_scene_is_seen_in_the_next(tmp_path):
     coffee, cat = scene(), scene(photo=data.chelsea)
     lightness = [rgb2lab(np.repeat(one[..., None], 3, axis=2))[..., 0].mean() for one in (coffee, cat)]
     split = sum(lightness) / 2
@@ -239,7 +239,7 @@ def moving(step, frames=16, size=(48, 64)):
 
 
 @pytest.mark.parametrize("step", [0, 1, 3])
-def test_colours_move_with_what_they_belong_to(step):
+def test_colors_move_with_what_they_belong_to(step):
     steady, rng = SteadyChroma(), np.random.default_rng(0)
     wrong_before, wrong_after = [], []
     for n, (lightness, ab) in enumerate(moving(step)):
@@ -250,7 +250,7 @@ def test_colours_move_with_what_they_belong_to(step):
     assert np.mean(wrong_after[8:]) < 0.5 * np.mean(wrong_before[8:])
 
 
-def test_what_is_uncovered_takes_no_colour_from_what_covered_it():
+def test_what_is_uncovered_takes_no_color_from_what_covered_it():
     steady = SteadyChroma()
     for n in range(10):
         lightness, ab = np.full((48, 64), 70, np.float32), np.zeros((2, 48, 64), np.float32)
@@ -264,7 +264,7 @@ def test_what_is_uncovered_takes_no_colour_from_what_covered_it():
     assert np.abs(held[:, 12:28, 4 * 9 + 2 : 4 * 9 + 14] - 50).mean() < 5
 
 
-def test_what_changes_at_once_has_its_new_colour_at_once():
+def test_what_changes_at_once_has_its_new_color_at_once():
     steady, (lightness, ab) = SteadyChroma(), next(iter(moving(0)))
     for n in range(10):
         if n == 9:  # a lamp goes on
@@ -290,29 +290,29 @@ def test_the_same_moment_twice_and_another_size_do_no_harm():
         np.testing.assert_allclose(steady(np.full(shape, 50, np.float32), ab, time), ab)
 
 
-def test_colour_that_is_there_can_be_kept(tmp_path):
-    colourful = resize(data.astronaut(), (64, 96, 3), preserve_range=True).astype(np.uint8)
-    source = clip(tmp_path / "a.mkv", [colourful] * 4, codec="ffv1", pix_fmt="bgr0", sound=None)
-    colorizer = Colorizer(constant(0, 0).backend, keep_colour=True)
+def test_color_that_is_there_can_be_kept(tmp_path):
+    colorful = resize(data.astronaut(), (64, 96, 3), preserve_range=True).astype(np.uint8)
+    source = clip(tmp_path / "a.mkv", [colorful] * 4, codec="ffv1", pix_fmt="bgr0", sound=None)
+    colorizer = Colorizer(constant(0, 0).backend, keep_color=True)
     colorize_video(source, tmp_path / "kept.mp4", colorizer)
     colorize_video(source, tmp_path / "gray.mp4", constant(0, 0))
     chroma = [np.abs(lab(frames(tmp_path / name)[0][0])[..., 1:]).mean() for name in ("kept.mp4", "gray.mp4")]
-    assert chroma[0] == pytest.approx(np.abs(lab(colourful)[..., 1:]).mean(), rel=0.1)
+    assert chroma[0] == pytest.approx(np.abs(lab(colorful)[..., 1:]).mean(), rel=0.1)
     assert chroma[1] < 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("coloured", [[0, 3], [3], []])
-def test_colour_is_kept_in_a_whole_clip_or_in_none_of_it(coloured, tmp_path):
-    colourful = resize(data.astronaut(), (64, 96, 3), preserve_range=True).astype(np.uint8)
-    film = [colourful if n // 12 in coloured else np.repeat(scene()[..., None], 3, axis=2) for n in range(48)]
+@pytest.mark.parametrize("colored", [[0, 3], [3], []])
+def test_color_is_kept_in_a_whole_clip_or_in_none_of_it(colored, tmp_path):
+    colorful = resize(data.astronaut(), (64, 96, 3), preserve_range=True).astype(np.uint8)
+    film = [colorful if n // 12 in colored else np.repeat(scene()[..., None], 3, axis=2) for n in range(48)]
     source = clip(tmp_path / "a.mkv", film, codec="ffv1", pix_fmt="bgr0", sound=None)
-    colorizer = Colorizer(constant(0, 25).backend, keep_colour=True)
+    colorizer = Colorizer(constant(0, 25).backend, keep_color=True)
     colorize_video(source, tmp_path / "b.mkv", colorizer)
-    assert colorizer.keep_colour
+    assert colorizer.keep_color
     for then, now in zip(film, frames(tmp_path / "b.mkv")[0], strict=True):
         b = np.median(lab(now)[..., 2])
-        assert b == pytest.approx(np.median(lab(then)[..., 2]) if coloured else 25, abs=3)
+        assert b == pytest.approx(np.median(lab(then)[..., 2]) if colored else 25, abs=3)
 
 
 def test_memory_holds_some_frames_however_long_the_clip(tmp_path):
@@ -336,7 +336,7 @@ def test_memory_holds_some_frames_however_long_the_clip(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (begun, most) == (60, 0)
-    assert peak < 20e6  # NumPy's part; 60 frames and their lightness, colour and RGB would be more
+    assert peak < 20e6  # NumPy's part; 60 frames and their lightness, color and RGB would be more
 
 
 def test_what_fails_halfway_leaves_nothing_and_harms_nothing(tmp_path):

@@ -204,7 +204,7 @@ def remote(finished_lab) -> str:
     return f"[core]\n    remote = store\n['remote \"store\"']\n    url = {finished_lab.root / '.dvc/cache'}\n"
 
 
-def document(lab: Lab, text: str = "Colours!") -> None:
+def document(lab: Lab, text: str = "Colors!") -> None:
     (lab.root / "README.md").write_text(text)
 
 

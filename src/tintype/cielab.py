@@ -1,6 +1,6 @@
 """The constants of CIE L*a*b* (1976) of sRGB (IEC 61966-2-1) under D65, 2° observer, as scikit-image has them.
 
-Here, without torch: photos are joined to their colours also on machines that have none.
+Here, without torch: photos are joined to their colors also on machines that have none.
 """
 
 from __future__ import annotations

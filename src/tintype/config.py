@@ -73,7 +73,7 @@ class Preprocess(Section):
 
     image_size: int = Field(64, ge=16, le=1024, description="height and width of the network's photos, pixels")
     fit: Literal["crop", "squash"] = Field(
-        "crop", description="crop: short side to size, centre crop; squash: both sides"
+        "crop", description="crop: short side to size, center crop; squash: both sides"
     )
     precision: Literal["exact", "uint8"] = Field(
         "exact", description="exact: int16, lossless for RGB8; uint8: half the size"

@@ -48,7 +48,7 @@ PHOTOS = ModelSignature(
     params=ParamSchema(
         [
             ParamSpec("saturation", "double", 1.0),
-            ParamSpec("keep_colour", "boolean", False),
+            ParamSpec("keep_color", "boolean", False),
             ParamSpec("format", "string", "same"),
         ]
     ),

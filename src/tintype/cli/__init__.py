@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Automatic image colorization. `tintype colorize` gives photos and videos their colours back, `tintype serve` "
+    help="Automatic image colorization. `tintype colorize` gives photos and videos their colors back, `tintype serve` "
     "does so in the browser. `dvc repro` trains the models, in a lab; init-lab makes labs, the others check them.",
 )
 app.command("colorize")(colorize)

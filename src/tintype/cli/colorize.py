@@ -37,7 +37,7 @@ def colorize(
             "--out",
             metavar="OUT",
             help="Folder for the results; a file's name where there is one photo. May be left out for one photo or one "
-            "folder: -colour is added to its name.",
+            "folder: -color is added to its name.",
             show_default=False,
         ),
     ] = None,
@@ -66,15 +66,15 @@ def colorize(
         ),
     ] = None,
     saturation: Annotated[float, typer.Option(min=0, help="0 is gray, 1 as predicted, 1.3 vivid.")] = 1.0,
-    keep_colour: Annotated[
+    keep_color: Annotated[
         bool,
-        typer.Option("--keep-colour", help="Photos that have colours, sepia too, are copied, not recoloured."),
+        typer.Option("--keep-color", help="Photos that have colors, sepia too, are copied, not recolored."),
     ] = False,
     hint: Annotated[
         list[str] | None,
         typer.Option(
             metavar="X,Y,#RRGGBB",
-            help="The colour at a spot of a single photo; X and Y from its left and top edge, 0 to 1. May be repeated.",
+            help="The color at a spot of a single photo; X and Y from its left and top edge, 0 to 1. May be repeated.",
         ),
     ] = None,
     samples: Annotated[
@@ -95,7 +95,7 @@ def colorize(
         bool,
         typer.Option(
             "--evaluate",
-            help="Recolour colour photos, also those that are done, and measure the results against them; with a "
+            help="Recolor color photos, also those that are done, and measure the results against them; with a "
             f"folder OUT also OUT/{FIGURES}.",
         ),
     ] = False,
@@ -103,7 +103,7 @@ def colorize(
         bool, typer.Option("--overwrite", help="Make again what is there; else it is skipped.")
     ] = False,
 ) -> None:
-    """Give photos and videos their colours back.
+    """Give photos and videos their colors back.
 
     Results have the photos' own size and sharpness. A folder's tree and names are kept, formats too, with EXIF,
     resolution and 16 bits. No input is written over; --overwrite and --evaluate replace whatever has a result's name. A
@@ -111,9 +111,9 @@ def colorize(
 
     \b
     tintype colorize grandmother.jpg
-    tintype colorize album -o album-in-colour --compare
+    tintype colorize album -o album-in-color --compare
     tintype colorize 'scans/**/*.tif' -o out --format jpeg
-    tintype colorize clip.mp4 -o clip-in-colour.mp4
+    tintype colorize clip.mp4 -o clip-in-color.mp4
     """
     from tintype.colorize.colorizer import Colorizer
     from tintype.colorize.folder import colorize_all, remaining
@@ -122,7 +122,7 @@ def colorize(
 
     planned = plan(photos, out, format=format, samples=samples, compare=compare)
     hints = [_hint(text) for text in hint or ()]
-    _refuse_clashes(planned.tasks, hints, samples, seed, compare, evaluate, keep_colour)
+    _refuse_clashes(planned.tasks, hints, samples, seed, compare, evaluate, keep_color)
 
     tasks = remaining(planned.tasks, overwrite=overwrite, evaluate=evaluate)
     outcomes: list[Outcome] = []
@@ -138,7 +138,7 @@ def colorize(
             size=size,
             batch_size=batch_size,
             saturation=saturation,
-            keep_colour=keep_colour,
+            keep_color=keep_color,
         )
         _make(planned.folder or planned.tasks[0].results[0].parent)
         done = colorize_all(
@@ -216,7 +216,7 @@ def _refuse_clashes(
     seed: int | None,
     compare: bool,
     evaluate: bool,
-    keep_colour: bool,
+    keep_color: bool,
 ) -> None:
     from tintype.config import ConfigError
 
@@ -224,17 +224,17 @@ def _refuse_clashes(
         raise ConfigError(f"--hint: is for a single photo; here are {len(tasks)}")
     if evaluate:
         try:
-            import tintype.metrics.colour
+            import tintype.metrics.color
             import tintype.metrics.pixels  # noqa: F401
         except ImportError as error:
             raise ConfigError(f"--evaluate: {error.name} is not installed; pip install 'tintype[lab]'") from None
     if seed is not None and samples is None:
         raise ConfigError("--seed: is for --samples")
-    for option, is_set in (("--keep-colour", keep_colour), ("--samples", samples), ("--hint", hints)):
+    for option, is_set in (("--keep-color", keep_color), ("--samples", samples), ("--hint", hints)):
         if evaluate and is_set:
             raise ConfigError(f"--evaluate {option}: allowed is one of the two")
-        if keep_colour and is_set and option != "--keep-colour":
-            raise ConfigError(f"--keep-colour {option}: allowed is one of the two")
+        if keep_color and is_set and option != "--keep-color":
+            raise ConfigError(f"--keep-color {option}: allowed is one of the two")
     if videos := [task.source for task in tasks if task.is_video]:
         for option, is_set in (("--samples", samples), ("--compare", compare), ("--hint", hints)):
             if is_set:
@@ -246,7 +246,7 @@ def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> 
     failed = [outcome for outcome in outcomes if outcome.error]
     done = [outcome.task for outcome in outcomes if not outcome.error]
     where = planned.folder or planned.tasks[0].results[0]
-    typer.echo(f"{len(done)} in colour: {where}" + (f" ({skipped} were there already)" if skipped else ""))
+    typer.echo(f"{len(done)} in color: {where}" + (f" ({skipped} were there already)" if skipped else ""))
     if failed:
         typer.echo(f"{len(failed)} failed:", err=True)
     for outcome in failed:

@@ -10,7 +10,7 @@ import typer
 
 def init_lab(
     folder: Annotated[Path, typer.Argument(help="Where the lab goes; inside the project or anywhere else.")],
-    photos: Annotated[Path, typer.Option(help="A folder of colour photos; its sub-folders are the classes.")],
+    photos: Annotated[Path, typer.Option(help="A folder of color photos; its sub-folders are the classes.")],
     dataset: Annotated[str, typer.Option(help="Where photos come from; so far: folder.")] = "folder",
     labels: Annotated[str | None, typer.Option(help="CSV (path,class) inside PHOTOS, in place of sub-folders.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most so many photos, a seeded draw.")] = None,

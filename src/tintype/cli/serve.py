@@ -30,7 +30,7 @@ def serve(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that a photo may take.")] = 120,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Serve the web page that colours photos, and the HTTP API beside it. Ctrl-C ends it.
+    """Serve the web page that colors photos, and the HTTP API beside it. Ctrl-C ends it.
 
     Nothing is sent elsewhere, and no photo is kept. The API is described at /openapi.json, figures for Prometheus are
     at /metrics.

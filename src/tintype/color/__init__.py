@@ -1,4 +1,4 @@
-"""Colour: sRGB and Lab, the spaces in which networks work, and the difference that people see."""
+"""Color: sRGB and Lab, the spaces in which networks work, and the difference that people see."""
 
 from tintype.color.colorfulness import colorfulness
 from tintype.color.difference import delta_e_ciede2000

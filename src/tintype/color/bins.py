@@ -1,4 +1,4 @@
-"""The ab plane in bins, so that colour can be classified: encoding and decoding.
+"""The ab plane in bins, so that color can be classified: encoding and decoding.
 
 Source: Zhang, Isola, Efros 2016, "Colorful Image Colorization", arXiv:1603.08511, section 2.
 """
@@ -17,7 +17,7 @@ GRID = 10.0
 """Lab units from bin to bin."""
 BINS = 309
 """Q. The paper's authors ship a file of 313 and no recipe for it; these are 309 by the one in `bin_centers`."""
-NEIGHBOURS = 5
+NEIGHBORS = 5
 SIGMA = 5.0
 """Lab units."""
 TEMPERATURE = 0.38
@@ -33,9 +33,9 @@ CANDIDATES = 12
 def bin_centers() -> Tensor:
     """(Q, 2) float32, a and b in Lab units: the corners of all cells of the grid that sRGB's gamut touches.
 
-    So a colour in the gamut has all four corners of its cell among the bins. On the CPU; do not write to it.
+    So a color in the gamut has all four corners of its cell among the bins. On the CPU; do not write to it.
     """
-    # The faces of the RGB cube touch the same 268 cells as all its 16,777,216 colours do.
+    # The faces of the RGB cube touch the same 268 cells as all its 16,777,216 colors do.
     value = torch.arange(256) / 255
     first, second = torch.meshgrid(value, value, indexing="ij")
     touched = torch.zeros(2 * REACH, 2 * REACH, dtype=torch.bool)
@@ -51,7 +51,7 @@ def bin_centers() -> Tensor:
 
 
 def soft_encode(ab: Tensor) -> Tensor:
-    """Each pixel's colour as a distribution over its five nearest bins, by a Gaussian of its distance from each.
+    """Each pixel's color as a distribution over its five nearest bins, by a Gaussian of its distance from each.
 
     Args:
         ab: (B, 2, h, w), Lab units.
@@ -64,7 +64,7 @@ def soft_encode(ab: Tensor) -> Tensor:
         pixels = ab.float().permute(0, 2, 3, 1).reshape(-1, 2)
         candidates = tables.candidates[_cell(pixels)]
         squared = (tables.centers[candidates] - pixels[:, None]).square().sum(dim=2)
-        nearest, which = squared.topk(NEIGHBOURS, largest=False)
+        nearest, which = squared.topk(NEIGHBORS, largest=False)
         shares = torch.softmax(-nearest / (2 * SIGMA**2), dim=1)
         encoded = shares.new_zeros(len(pixels), BINS).scatter_(1, candidates.gather(1, which), shares)
         batch, _, height, width = ab.shape
@@ -72,7 +72,7 @@ def soft_encode(ab: Tensor) -> Tensor:
 
 
 def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """The distribution sharpened, then its mean: one colour a pixel; differentiable.
+    """The distribution sharpened, then its mean: one color a pixel; differentiable.
 
     Args:
         logits: (B, Q, h, w), of any floating type.
@@ -89,7 +89,7 @@ def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
 
 
 def nearest_bin(ab: Tensor) -> Tensor:
-    """(N, 2), Lab units -> (N,), which bin is nearest to each colour of sRGB's gamut."""
+    """(N, 2), Lab units -> (N,), which bin is nearest to each color of sRGB's gamut."""
     return _tables(ab.device).nearest[_cell(ab + GRID / 2)]
 
 
@@ -120,6 +120,6 @@ def _centers(device: torch.device) -> Tensor:
 
 
 def _cell(ab: Tensor) -> Tensor:
-    """In which cell colours lie: (N, 2) Lab units -> (N,); those beyond the tables in one at their edge."""
+    """In which cell colors lie: (N, 2) Lab units -> (N,); those beyond the tables in one at their edge."""
     row, column = (ab / GRID).floor().long().add(REACH).clamp(0, 2 * REACH - 1).unbind(dim=1)
     return 2 * REACH * row + column

@@ -1,4 +1,4 @@
-"""Colour difference as people see it."""
+"""Color difference as people see it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tintype.color.lab import check_planes
 
 
 def delta_e_ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """Colour difference CIEDE2000, kL = kC = kH = 1; about 1 is just noticeable. Not a loss: its gradient at 0 is NaN.
+    """Color difference CIEDE2000, kL = kC = kH = 1; about 1 is just noticeable. Not a loss: its gradient at 0 is NaN.
 
     Args:
         lab1: (..., 3, H, W).

@@ -40,7 +40,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Lab -> sRGB; colours that sRGB does not have are clipped.
+    """Lab -> sRGB; colors that sRGB does not have are clipped.
 
     Args:
         lab: (..., 3, H, W), L in [0, 100].

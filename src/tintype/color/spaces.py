@@ -1,4 +1,4 @@
-"""The colour spaces in which networks work: what a generator sees, what it predicts, and the colour that both make.
+"""The color spaces in which networks work: what a generator sees, what it predicts, and the color that both make.
 
 All are derived from Lab on the device, and all conversions are differentiable with finite gradients. What a generator
 sees is called lightness in every space (L*, luma, value), what it predicts is called chroma (in `rgb`: all planes).
@@ -50,7 +50,7 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
-    """Luma and two colour differences: (..., 3, H, W) in [0, 1] -> the same, gray has Cb = Cr = 1/2.
+    """Luma and two color differences: (..., 3, H, W) in [0, 1] -> the same, gray has Cb = Cr = 1/2.
 
     Full range, as in JPEG. Source: ITU-T T.871, clause 7.
     """
@@ -106,7 +106,7 @@ class ColorSpace(ABC):
         """The chroma for a photo of which a generator saw a small version: its ab resized, beside the photo's own L*.
 
         (B, 1, h, w) and (B, planes, h, w), the photo's (B, 1, H, W) -> (B, planes, H, W). A hue must not be resized,
-        between red and red lies every colour; and RGB would lose the photo's sharpness.
+        between red and red lies every color; and RGB would lose the photo's sharpness.
         """
         ab = F.interpolate(self.to_lab(small, chroma)[:, 1:] / AB_MAX, lightness.shape[-2:], mode="bicubic")
         return self.from_ab(lightness, ab)
@@ -163,7 +163,7 @@ class _HSV(ColorSpace):
     def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
         rgb = lab_to_rgb(lab)
         hsv = rgb_to_hsv(rgb)
-        # The values are those of the photo's 8-bit colours: else rounding errors would give every gray some hue.
+        # The values are those of the photo's 8-bit colors: else rounding errors would give every gray some hue.
         hsv = rgb_to_hsv(to_uint8(rgb).to(rgb) / 255) + (hsv - hsv.detach())
         return hsv[..., 2:, :, :], hsv[..., :2, :, :]
 

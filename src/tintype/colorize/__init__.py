@@ -1,4 +1,4 @@
-"""Photos of any size in colour: a trained generator's chroma beside the photo's own lightness.
+"""Photos of any size in color: a trained generator's chroma beside the photo's own lightness.
 
 Nothing here imports torch before a generator asks for it: an exported one (ONNX) runs on machines that have none.
 """

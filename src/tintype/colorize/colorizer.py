@@ -44,21 +44,21 @@ class Prepared:
 
 
 class Colorizer:
-    """Gives photos their colours back.
+    """Gives photos their colors back.
 
     The network works at its own size. Its chroma is enlarged and joined to the photo's own full-size lightness, so that
     nothing of the photo's sharpness is lost: see `tintype.colorize.joining.joined`.
 
         colorizer = Colorizer.load()
-        colorizer("grandmother.jpg").save("grandmother-in-colour.jpg")
+        colorizer("grandmother.jpg").save("grandmother-in-color.jpg")
 
     Args:
         backend: what runs the network.
         size: short side of what the network sees, pixels; None: the side of its training photos, which is the least.
-            Larger: finer colour, but what it sees is less like what it has learnt.
+            Larger: finer color, but what it sees is less like what it has learned.
         batch_size: how many photos `many` gives the network at a time.
         saturation: the chroma is multiplied by it; 0 is gray, 1 as predicted.
-        keep_colour: give colour photos back as they are; else they are recoloured, and their colours not looked at.
+        keep_color: give color photos back as they are; else they are recolored, and their colors not looked at.
         max_pixels: photos in files that have more are refused before they are decoded.
     """
 
@@ -69,7 +69,7 @@ class Colorizer:
         size: int | None = None,
         batch_size: int = 8,
         saturation: float = 1.0,
-        keep_colour: bool = False,
+        keep_color: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if size is not None and size < backend.image_size:  # some networks' deepest grids would be empty
@@ -84,7 +84,7 @@ class Colorizer:
         self.size = size or backend.image_size
         self.batch_size = batch_size
         self.saturation = saturation
-        self.keep_colour = keep_colour
+        self.keep_color = keep_color
         self.max_pixels = max_pixels
 
     @classmethod
@@ -112,7 +112,7 @@ class Colorizer:
         Args:
             photo: a path, a file's bytes, a PIL image, or an array (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or
                 floats in [0, 1]; gray or sRGB.
-            hints: colours that some spots are to have, see `tintype.colorize.hints`.
+            hints: colors that some spots are to have, see `tintype.colorize.hints`.
         Returns:
             Of the same height and width: for an array one (H, W, 3) of its type (float32 for floats), else an RGB
             image (RGBA for one with transparency).
@@ -166,8 +166,8 @@ class Colorizer:
         return [answers[index] for index in range(len(prepared))]
 
     def finish(self, prepared: Prepared, ab: np.ndarray, *, hints: Sequence[Hint] = ()) -> Photo:
-        """Third step: the photo in colour."""
-        if self.keep_colour and prepared.photo.has_colour:
+        """Third step: the photo in color."""
+        if self.keep_color and prepared.photo.has_color:
             return prepared.photo
         ab = upsample(predicted_grid(ab, self.backend.chroma_stride), prepared.guide) * np.float32(self.saturation)
         if hints:

@@ -1,4 +1,4 @@
-"""16 bits a channel in colour, which Pillow neither reads nor writes: out of its parts."""
+"""16 bits a channel in color, which Pillow neither reads nor writes: out of its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour photos, recoloured, against what they were."""
+"""Color photos, recolored, against what they were."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def measure(result: Photo, original: Photo) -> dict[str, float]:
     """
     import torch
 
-    from tintype.metrics.colour import ciede2000, colorfulness
+    from tintype.metrics.color import ciede2000, colorfulness
     from tintype.metrics.pixels import absolute_error, psnr, squared_error, ssim
 
     predicted, truth = (torch.from_numpy(_planes(photo)) for photo in (result, original))

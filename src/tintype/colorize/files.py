@@ -71,7 +71,7 @@ _OF_PILLOW = {format.pillow: name for name, format in FORMATS.items()} | {"MPO":
 def read(source: str | Path | IO[bytes] | Image.Image, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photo as it should look.
 
-    Turned upright by its EXIF orientation, its colours brought to sRGB by its profile, an animation's first frame.
+    Turned upright by its EXIF orientation, its colors brought to sRGB by its profile, an animation's first frame.
     Gray stays gray, 16 bits a channel stay 16, transparency stays.
 
     Args:
@@ -111,7 +111,7 @@ def on_white(image: Image.Image) -> Image.Image:
 def format_of(photo: Photo, wanted: str = SAME) -> str:
     """The format, a key of `FORMATS`, in which `encode` writes a photo.
 
-    ``same`` is the photo's own; PNG for a GIF, whose 256 colours would not do, and for what came from no file.
+    ``same`` is the photo's own; PNG for a GIF, whose 256 colors would not do, and for what came from no file.
 
     Raises:
         ConfigError: `wanted` is none.
@@ -127,13 +127,13 @@ def encode(photo: Photo, wanted: str = SAME) -> bytes:
     """A photo as the bytes of a file.
 
     EXIF goes with it (upright, without the thumbnail, which shows the photo as it was), XMP and resolution too; where
-    the source had a colour profile, sRGB's is embedded. What a format cannot hold is lowered: 16 bits to 8 (all but PNG
+    the source had a color profile, sRGB's is embedded. What a format cannot hold is lowered: 16 bits to 8 (all but PNG
     and TIFF), transparency to white (JPEG).
 
     A JPEG is coded by the source's own quantization tables: measured on ImageNet photos, L* then comes out nearer to
     the source's (mean error 0.17 for one of quality 75) than by quality 90 (0.37) or 95 (0.20), in a smaller file, as
     most coefficients are the old ones again. Its chroma is subsampled as the source's was; a gray source's is not
-    (4:4:4), which costs a quarter of the bytes and keeps colours within their edges.
+    (4:4:4), which costs a quarter of the bytes and keeps colors within their edges.
 
     Args:
         photo: as `read` gave it, and with other pixels.
@@ -216,7 +216,7 @@ def _photo(image: Image.Image, low: np.ndarray | None, file: Image.Image, metada
 
 
 def _keyed(pixels: np.ndarray, key: Any) -> np.ndarray | None:
-    """Transparency of 16-bit (H, W, channels) of which one colour is none (PNG's tRNS); Pillow compares 8 bits."""
+    """Transparency of 16-bit (H, W, channels) of which one color is none (PNG's tRNS); Pillow compares 8 bits."""
     clear = np.zeros(pixels.shape[:2], bool) if key is None else (pixels == key).all(axis=2)
     return np.where(clear, 0, 255).astype(np.uint8) if clear.any() else None
 

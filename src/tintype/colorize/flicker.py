@@ -1,6 +1,6 @@
-"""Colours that hold still: the chroma of a video, smoothed along what moves in it.
+"""Colors that hold still: the chroma of a video, smoothed along what moves in it.
 
-A network that sees one frame at a time answers noise, and the slightest motion, with other colours. So each frame's
+A network that sees one frame at a time answers noise, and the slightest motion, with other colors. So each frame's
 chroma is averaged with that of the frames before, which is moved as the picture has moved, wherever the picture there
 looks as it did before; where it does not, and after a cut, averaging begins anew.
 
@@ -15,7 +15,7 @@ import numpy as np
 from tintype.config import ConfigError
 
 MEMORY = 0.5
-"""Seconds over which colours are averaged."""
+"""Seconds over which colors are averaged."""
 ALIKE = 3.0
 """L*: how much else a place may look and still be the same, the standard deviation of a Gaussian."""
 CUT = 0.4
@@ -87,9 +87,9 @@ def _likeness(now: np.ndarray, before: np.ndarray) -> np.ndarray | None:
 
     A change of exposure (old films pump) is taken away first, as a gain and an offset.
     """
-    centred, was = now - now.mean(), before - before.mean()
-    gain = (centred * was).mean() / max((was**2).mean(), 1e-6)
-    left = centred - np.clip(gain, 0.5, 2) * was
-    if (left**2).mean() > CUT * max((centred**2).mean(), FLAT**2):
+    centered, was = now - now.mean(), before - before.mean()
+    gain = (centered * was).mean() / max((was**2).mean(), 1e-6)
+    left = centered - np.clip(gain, 0.5, 2) * was
+    if (left**2).mean() > CUT * max((centered**2).mean(), FLAT**2):
         return None
     return np.exp(-0.5 * (left / ALIKE) ** 2)

@@ -85,7 +85,7 @@ def colorize_all(
         overwrite: make files again that are there.
         seed: of a photo's first sample, the others' follow; None: the model's one answer.
         hints: for every photo.
-        evaluate: make the results again, and measure those of colour photos against the originals.
+        evaluate: make the results again, and measure those of color photos against the originals.
         frames: called with a video, how many of its frames are done, and how many it has, 0 if it does not say.
     Raises:
         ConfigError: nothing more can be written, the disk is full; there is no use in going on.
@@ -135,7 +135,7 @@ class _Work:
     def prepare(self, task: Task) -> Ready | Outcome:
         try:
             prepared = self.colorizer.prepare(task.source)
-            return Ready(task, prepared, self.colorizer.keep_colour and prepared.photo.has_colour)
+            return Ready(task, prepared, self.colorizer.keep_color and prepared.photo.has_color)
         except Exception as error:
             return Outcome(task, _reason(error))
 
@@ -175,7 +175,7 @@ class _Work:
                     _write(path, task.source.read_bytes() if ready.is_kept and own else encode(result, wanted))
             if task.compare and self.is_wanted(task.compare):
                 _write(task.compare, encode(_side_by_side([photo, *(results or [photo])]), wanted))
-            measured = self.evaluate and photo.has_colour and min(photo.pixels.shape[:2]) >= LEAST_MEASURED
+            measured = self.evaluate and photo.has_color and min(photo.pixels.shape[:2]) >= LEAST_MEASURED
             if not measured:
                 return Outcome(task)
             from tintype.colorize.evaluate import measure

@@ -1,8 +1,8 @@
-"""Colours that a user wants at some spots, spread over what looks like one thing.
+"""Colors that a user wants at some spots, spread over what looks like one thing.
 
-A hint's colour goes where the way from its spot is short: over even lightness it goes far, over an edge hardly, and
+A hint's color goes where the way from its spot is short: over even lightness it goes far, over an edge hardly, and
 less far into what is lighter or darker than the spot. The network's own chroma stands behind all hints, as one more
-colour that is equally far from every pixel; so, far from the hints, nothing changes.
+color that is equally far from every pixel; so, far from the hints, nothing changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tintype.config import ConfigError
 WORKING = 256
 """Long side at which ways are measured, pixels: 20 ms a hint."""
 FINE = 1024
-"""Long side at which the colours' borders are drawn along the photo's edges, pixels."""
+"""Long side at which the colors' borders are drawn along the photo's edges, pixels."""
 REACH = 0.4
 """Distance at which a hint and the network weigh alike: a way as long as the photo's long side costs `EVEN` or more."""
 EVEN = 0.5
@@ -32,7 +32,7 @@ EDGE = 4.0
 UNLIKE = 60.0
 """Difference from the spot's own L* that adds 1 to the distance."""
 FALLOFF = 4
-"""How sharply one colour gives way to another: weights are distance to the power of minus this."""
+"""How sharply one color gives way to another: weights are distance to the power of minus this."""
 SMOOTHNESS = 8.0
 """Of the guided filter: variance of L* below which a patch counts as even."""
 COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -40,10 +40,10 @@ COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True)
 class Hint:
-    """A spot and its colour.
+    """A spot and its color.
 
     Raises:
-        ConfigError: a spot outside the photo, or a colour that is none.
+        ConfigError: a spot outside the photo, or a color that is none.
     """
 
     x: float
@@ -70,7 +70,7 @@ class Hint:
 def follow_hints(lightness: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
     """A network's chroma, with what the hints want.
 
-    Colours are blended by geodesic distance (Yatziv and Sapiro, Fast Image and Video Colorization Using Chrominance
+    Colors are blended by geodesic distance (Yatziv and Sapiro, Fast Image and Video Colorization Using Chrominance
     Blending, 2006, https://doi.org/10.1109/TIP.2005.864231), measured at a small size; a guided filter (He et al.,
     2013, https://doi.org/10.1109/TPAMI.2012.213) then sets the borders on the edges of the lightness.
 

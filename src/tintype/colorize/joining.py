@@ -1,4 +1,4 @@
-"""A photo's lightness, and the photo in colour: the lightness it has, joined to the chroma it gets.
+"""A photo's lightness, and the photo in color: the lightness it has, joined to the chroma it gets.
 
 In NumPy, strip by strip: the memory beside the photo and its answer is that of one strip, whatever the photo's size.
 Lab is that of `tintype.cielab`.
@@ -29,7 +29,7 @@ def lightness_of(pixels: np.ndarray) -> np.ndarray:
     """CIE L* of a photo.
 
     Args:
-        pixels: (H, W) gray or (H, W, 3) colour, sRGB-coded; uint8, uint16, or float32 in [0, 1].
+        pixels: (H, W) gray or (H, W, 3) color, sRGB-coded; uint8, uint16, or float32 in [0, 1].
     Returns:
         (H, W) float32, in [0, 100].
     """
@@ -45,10 +45,10 @@ def lightness_of(pixels: np.ndarray) -> np.ndarray:
 def joined(pixels: np.ndarray, ab: np.ndarray) -> np.ndarray:
     """The photo with its own L* and, enlarged to its size, the chroma `ab`.
 
-    Where sRGB has no colour of that lightness and chroma, the chroma is lowered until it has: hue and L* stay.
+    Where sRGB has no color of that lightness and chroma, the chroma is lowered until it has: hue and L* stay.
 
     Args:
-        pixels: (H, W) gray or (H, W, 3) colour, sRGB-coded; uint8, uint16, or float32 in [0, 1].
+        pixels: (H, W) gray or (H, W, 3) color, sRGB-coded; uint8, uint16, or float32 in [0, 1].
         ab: (2, h, w) float32, Lab units; of any size.
     Returns:
         (H, W, 3) of the photo's type, sRGB.

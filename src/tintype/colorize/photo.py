@@ -18,7 +18,7 @@ class Photo:
     """Pixels as they should look, and what came with them."""
 
     pixels: np.ndarray
-    """(H, W) gray or (H, W, 3) colour, sRGB-coded; uint8, uint16, or float32 in [0, 1]."""
+    """(H, W) gray or (H, W, 3) color, sRGB-coded; uint8, uint16, or float32 in [0, 1]."""
     alpha: np.ndarray | None = None
     """(H, W) uint8, None where the photo is opaque."""
     format: str | None = None
@@ -45,7 +45,7 @@ class Photo:
         return cls(pixels)
 
     @property
-    def has_colour(self) -> bool:
+    def has_color(self) -> bool:
         """Whether it has: by the rule that keeps gray photos out of a lab's training, at its default threshold."""
         if self.pixels.ndim == 2:
             return False

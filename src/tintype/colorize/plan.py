@@ -14,9 +14,9 @@ from tintype.config import ConfigError
 from tintype.data.reading import SUFFIXES
 
 MAGIC = re.compile(r"[*?[]")
-IN_COLOUR = "-colour"
+IN_COLOR = "-color"
 """Ends the name of what is written where the user names no place."""
-RESULT = re.compile(rf"(.+?)({IN_COLOUR}(-compare|-\d+)?|-compare)")
+RESULT = re.compile(rf"(.+?)({IN_COLOR}(-compare|-\d+)?|-compare)")
 """The stem of a result's name, and of the photo's that it may lie beside."""
 
 
@@ -72,7 +72,7 @@ def plan(
 
     Args:
         inputs: files, folders, and patterns such as ``photos/**/*.jpg``, for shells that leave them alone.
-        out: folder; None, with a single input: beside it, ``-colour`` added to its name.
+        out: folder; None, with a single input: beside it, ``-color`` added to its name.
         format: ``same``, or a key of `tintype.colorize.files.FORMATS`; photos' names end accordingly.
         samples: how many results a photo gets, ``name-1.jpg`` and so on; None: the one.
         compare: whether each photo also gets ``name-compare.jpg``.
@@ -89,10 +89,10 @@ def plan(
     single = Path(inputs[0]) if len(inputs) == 1 and Path(inputs[0]).exists() else None
     if out is None:
         if single is None:
-            raise ConfigError("-o: is needed: a folder, which the photos in colour go into")
+            raise ConfigError("-o: is needed: a folder, which the photos in color go into")
         beside = single.resolve() if single.name in ("", "..") else single
         out = beside.with_name(
-            beside.stem + IN_COLOUR + _suffix(beside, format) if beside.is_file() else beside.name + IN_COLOUR
+            beside.stem + IN_COLOR + _suffix(beside, format) if beside.is_file() else beside.name + IN_COLOR
         )
     to_file = single is not None and single.is_file() and _names_a_file(out)
     if single and to_file:

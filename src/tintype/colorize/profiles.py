@@ -36,7 +36,7 @@ def gray16_in_srgb(gray: np.ndarray, profile: bytes) -> np.ndarray:
 
 
 def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
-    """(H, W, 3) uint16 -> sRGB; in uint8 where the profile is a table of colours.
+    """(H, W, 3) uint16 -> sRGB; in uint8 where the profile is a table of colors.
 
     As it is where the profile is sRGB's, or says nothing sound about RGB.
     """

@@ -1,4 +1,4 @@
-"""Videos in colour: frame by frame, the chroma held still over time; sound and timing as they were."""
+"""Videos in color: frame by frame, the chroma held still over time; sound and timing as they were."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", "
 """What a name's suffix says a video is, in FFmpeg's words."""
 SUFFIXES = frozenset(CONTAINERS)
 BEGINNING, EVERY = 240, 12
-"""Frames by which a video is said to have colours, and which of them are looked at."""
+"""Frames by which a video is said to have colors, and which of them are looked at."""
 BATCH_PIXELS = 1 << 24
 """Of the frames that are in memory side by side; one frame always is."""
 
@@ -36,7 +36,7 @@ def colorize_video(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Give a video its colours back.
+    """Give a video its colors back.
 
     Size, timing (a variable rate too), sound, subtitles, chapters and tags stay; see `tintype.colorize.video_files` for
     what is written. Memory holds some frames, however long the video.
@@ -44,8 +44,8 @@ def colorize_video(
     Args:
         source: its suffix is one of `SUFFIXES`.
         out: written whole or not at all; its suffix, one of `SUFFIXES`, says as what.
-        colorizer: of large frames the network gets fewer than `batch_size` at a time; `keep_colour` is decided once,
-            see `_has_colour`.
+        colorizer: of large frames the network gets fewer than `batch_size` at a time; `keep_color` is decided once,
+            see `_has_color`.
         progress: called with how many frames are done and how many there are, 0 if the file does not say.
     Raises:
         UnreadablePhoto: what is wrong with the source; that it was cut off is known, and said, at its end.
@@ -62,11 +62,11 @@ def colorize_video(
         raise ConfigError(f"{out}: is the video itself; allowed: another name")
     with VideoReader(source, colorizer.max_pixels) as reader:
         kept = False
-        if colorizer.keep_colour:
+        if colorizer.keep_color:
             with VideoReader(source, colorizer.max_pixels) as beginning:
-                kept = _has_colour(beginning)
+                kept = _has_color(beginning)
             colorizer = copy(colorizer)
-            colorizer.keep_colour = False  # for `finish`, which would decide anew for each frame
+            colorizer.keep_color = False  # for `finish`, which would decide anew for each frame
         try:
             with written(out) as temporary, VideoWriter(temporary, container, reader) as writer:
                 _convert(reader, writer, colorizer, kept, progress)
@@ -74,9 +74,9 @@ def colorize_video(
             raise ConfigError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
-def _has_colour(reader: VideoReader) -> bool:
+def _has_color(reader: VideoReader) -> bool:
     """Whether any of a video's first frames has, so that none of its pictures differs from the others in kind."""
-    return any(Photo(frame.pixels).has_colour for frame in islice(reader.frames(), 0, BEGINNING, EVERY))
+    return any(Photo(frame.pixels).has_color for frame in islice(reader.frames(), 0, BEGINNING, EVERY))
 
 
 def _convert(
@@ -89,7 +89,7 @@ def _convert(
     """Some frames at a time; they are encoded while work on the next ones goes on.
 
     Args:
-        kept: write the frames' own colours.
+        kept: write the frames' own colors.
     """
     from tintype.colorize.flicker import SteadyChroma
 

@@ -1,4 +1,4 @@
-"""Videos in files, by FFmpeg (PyAV): frames out of one, frames in colour and all the rest into another.
+"""Videos in files, by FFmpeg (PyAV): frames out of one, frames in color and all the rest into another.
 
 Sound and subtitles are copied as they are; sound that the new file's kind cannot hold is encoded again. Frames that
 players are told to turn are read, and written, upright. What cannot be decoded is left out, as players do; but a file
@@ -227,7 +227,7 @@ class VideoWriter:
         self.container.close()
 
     def write(self, frames: Sequence[Frame], pictures: Sequence[np.ndarray], others: Iterable[Packet]) -> None:
-        """Some frames, their pictures in colour, (H, W, 3) uint8, and the packets that came with them."""
+        """Some frames, their pictures in color, (H, W, 3) uint8, and the packets that came with them."""
         if self.encoder is None:
             self.encoder = self._begun(*pictures[0].shape[:2])
         for packet in others:

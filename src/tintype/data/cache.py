@@ -49,7 +49,7 @@ CODES: dict[Precision, Code] = {
     "exact": Code(torch.int16, (300.0, 256.0, 256.0), (0.0, 0.0, 0.0)),
     "uint8": Code(torch.uint8, (2.55, 1.0, 1.0), (0.0, 128.0, 128.0)),
 }
-"""exact: all 16,777,216 colours of 8-bit sRGB come back unchanged; uint8: half the size, photos come back at 51 dB."""
+"""exact: all 16,777,216 colors of 8-bit sRGB come back unchanged; uint8: half the size, photos come back at 51 dB."""
 
 
 def encode(lab: Tensor, precision: Precision) -> Tensor:

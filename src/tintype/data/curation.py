@@ -165,7 +165,7 @@ def is_gray(rgb: np.ndarray, threshold: float) -> bool:
     from skimage.color import rgb2lab
 
     # 128x128 pixels tell as much as all do. Means of blocks, not single pixels: noise of the sensor or scanner averages
-    # out; real colour, smooth at this scale (JPEG keeps but a quarter of it), does not.
+    # out; real color, smooth at this scale (JPEG keeps but a quarter of it), does not.
     height, width = rgb.shape[:2]
     blocks = Image.fromarray(rgb).reduce(max(1, round((height * width) ** 0.5 / 128)))
     lab = rgb2lab(np.asarray(blocks, np.float32) / 255)

@@ -39,7 +39,7 @@ class UnreadablePhoto(Exception):  # noqa: N818 - a finding about the photo
 def read_photo(source: Path | IO[bytes], max_pixels: int) -> np.ndarray:
     """Read a photo as it should look.
 
-    EXIF orientation is applied, colours are brought to sRGB (by the embedded profile, where there is a sound one),
+    EXIF orientation is applied, colors are brought to sRGB (by the embedded profile, where there is a sound one),
     16 bits become 8, transparency shows white, an animation its first frame.
 
     Args:

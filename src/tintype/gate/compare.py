@@ -64,7 +64,7 @@ def compare(then: Figures, now: Figures, gate: Gate, without_chance: Collection[
         then: of the revision.
         now: of the lab.
         gate: tolerances by metric.
-        without_chance: rows whose colours are, by their making, exactly those of `then`.
+        without_chance: rows whose colors are, by their making, exactly those of `then`.
     """
     return [
         _compared(row, metric, then.get(row), now.get(row), gate, exact=row in without_chance)

@@ -1,4 +1,4 @@
-"""How rare each colour is, and what that makes it weigh: most pixels of most photos are nearly gray.
+"""How rare each color is, and what that makes it weigh: most pixels of most photos are nearly gray.
 
 Source: Zhang, Isola, Efros 2016, "Colorful Image Colorization", arXiv:1603.08511, section 2.2.
 """

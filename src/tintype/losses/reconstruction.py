@@ -90,7 +90,7 @@ def class_entropy(class_logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def bin_entropy(bin_logits: Tensor, true_ab: Tensor, weights: Tensor | None) -> Tensor:
-    """Cross-entropy with softly encoded ab, mean over pixels; with weights, each pixel's by how rare its colour is.
+    """Cross-entropy with softly encoded ab, mean over pixels; with weights, each pixel's by how rare its color is.
 
     Source: arXiv:1603.08511, equations 2 and 3.
 

@@ -16,7 +16,7 @@ from tintype.config import Evaluate
 from tintype.data.cache import LabSplit, decode
 from tintype.features.network import FeatureNetwork
 from tintype.features.truth import TORCHVISION, embed_truth, lab_planes, shown
-from tintype.metrics.colour import ciede2000, colorfulness
+from tintype.metrics.color import ciede2000, colorfulness
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
@@ -83,7 +83,7 @@ def evaluate(
     """Every metric of `colorize` on `split`, by full name, in the order of `tintype.metrics.metric_names`.
 
     A prediction is the photo's lightness in `space` with the predicted chroma, as 8-bit sRGB; in `rgb` it is the
-    generator's alone, and the value of `hsv` is that of the colour photo. In `lab` it is what a user gets.
+    generator's alone, and the value of `hsv` is that of the color photo. In `lab` it is what a user gets.
 
     RGB is always measured. The space `lab_planes` adds what some papers took for RGB, and what flatters them: L/100,
     a/220 + 1/2, b/220 + 1/2. Batch by batch: memory does not grow with the split, but for a few numbers a photo, its

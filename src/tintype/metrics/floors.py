@@ -13,7 +13,7 @@ from tintype.metrics.evaluation import Colorize
 
 
 def mean_chroma(split: LabSplit, batch_size: int = 256) -> Tensor:
-    """The mean colour of a split's pixels: (2,), a and b in network units. Reads `batch_size` photos at a time."""
+    """The mean color of a split's pixels: (2,), a and b in network units. Reads `batch_size` photos at a time."""
     total = torch.zeros(2, dtype=torch.float64)
     for start in range(0, len(split), batch_size):
         _, chroma = lab_to_net(decode(split.codes[start : start + batch_size]))

@@ -39,13 +39,13 @@ LITE2, IMAGENET = SUFFIXES.values()
 METRICS = {
     "psnr": Metric("max", 2, "peak signal-to-noise ratio, dB; mean over photos, each capped at 100"),
     "psnr_pooled": Metric("max", 2, "peak signal-to-noise ratio of the mean squared error of all photos, dB"),
-    "ssim": Metric("max", 3, "structural similarity; hardly sees colour, do not rank by it alone"),
+    "ssim": Metric("max", 3, "structural similarity; hardly sees color, do not rank by it alone"),
     "rmse": Metric("min", 4, "root mean squared error over all photos, values in [0, 1]"),
     "l1": Metric("min", 4, "mean absolute error over all photos, values in [0, 1]"),
     "custom_accuracy": Metric(
         "max", 3, "share of pixels whose difference d has max|d| < 0.14 and ||d|| < 0.17", in_lab_planes=False
     ),
-    "ciede2000": Metric("min", 2, "colour difference, mean over pixels", in_lab_planes=False),
+    "ciede2000": Metric("min", 2, "color difference, mean over pixels", in_lab_planes=False),
     "colorfulness": Metric(None, 1, "Hasler and Süsstrunk's, mean over photos", in_lab_planes=False),
     "colorfulness_gap": Metric("min", 1, "|mean predicted - mean true colorfulness|", in_lab_planes=False),
     "lpips": Metric("min", 4, "learned perceptual distance, mean over photos", by=(IMAGENET,)),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class SelfAttention(nn.Module):
-    """Each pixel adds what it finds at all others: (B, C, H, W) -> the same; the identity until `gamma` has learnt.
+    """Each pixel adds what it finds at all others: (B, C, H, W) -> the same; the identity until `gamma` has learned.
 
     Time and memory grow with (H W)^2. Source: arXiv:1805.08318, section 3, whose letters these are; h has C/2 channels
     as in the authors' code, whose max pooling of f and h is left out.

@@ -1,4 +1,4 @@
-"""Colour by classification: from a distribution over bins of ab in each pixel to chroma."""
+"""Color by classification: from a distribution over bins of ab in each pixel to chroma."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The U-Net of pix2pix; where asked for, with a class branch, self-attention, or colours by classification."""
+"""The U-Net of pix2pix; where asked for, with a class branch, self-attention, or colors by classification."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UNet(nn.Module):
 
     Source: arXiv:1611.07004, section 6.1. The class branch shares the first three encoder blocks, and what it sees of
     the whole photo joins the bottleneck (the idea of Iizuka et al. 2016, doi:10.1145/2897824.2925974). Self-attention
-    is where the decoder's grid is an eighth of the photo. The bins of colours are classified at a quarter of its size.
+    is where the decoder's grid is an eighth of the photo. The bins of colors are classified at a quarter of its size.
 
     Args:
         config: width, depth, dropout, space and head.

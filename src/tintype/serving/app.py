@@ -58,7 +58,7 @@ class Allowed(BaseModel):
 
 
 class Model(BaseModel):
-    """The model that colours, its metrics on its test photos, and what its makers say of it, if they do."""
+    """The model that colors, its metrics on its test photos, and what its makers say of it, if they do."""
 
     name: str
     description: str
@@ -88,7 +88,7 @@ def create_app(
     """The application, for uvicorn or another ASGI server; one process, as it holds the model and the queue.
 
     Args:
-        colorizer: colours the photos; its `saturation`, `keep_colour` and `max_pixels` give way to the requests'.
+        colorizer: colors the photos; its `saturation`, `keep_color` and `max_pixels` give way to the requests'.
         located: whose name and metrics are shown.
         limits: of what is taken on.
         hosts: names by which the server is asked beside localhost, this machine's name and any address.
@@ -103,7 +103,7 @@ def create_app(
 
     app = FastAPI(
         title="tintype",
-        summary="Colour for gray photos.",
+        summary="Color for gray photos.",
         version=version("tintype"),
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,  # FastAPI's two pages load their scripts from elsewhere
@@ -120,7 +120,7 @@ def create_app(
         openapi_extra={"requestBody": _form()},
     )
     async def colorize(request: Request) -> Response:
-        """The photo in colour: of the same height and width, its lightness untouched.
+        """The photo in color: of the same height and width, its lightness untouched.
 
         It is not kept, neither in memory nor on disk. Photo and answer have two minutes each on their way, and have to
         move on at 20 kB/s.

@@ -88,7 +88,7 @@ class Batcher:
                     answer.set_result(result)
 
     def _answers(self, photos: list[Prepared]) -> list[np.ndarray | Exception]:
-        """The chroma of each photo, or what went wrong with it. One photo's fault is not its neighbours'."""
+        """The chroma of each photo, or what went wrong with it. One photo's fault is not its neighbors'."""
         try:
             return list(self._predict(photos))
         except Exception as error:

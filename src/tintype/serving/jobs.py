@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Answer(NamedTuple):
-    """A photo in colour."""
+    """A photo in color."""
 
     content: bytes
     format: str
@@ -109,7 +109,7 @@ class Jobs:
         seconds: dict[str, float] = {}
         step = self._monitor.step
         one = copy.copy(self._colorizer)
-        one.saturation, one.keep_colour = options.saturation, options.keep_colour
+        one.saturation, one.keep_color = options.saturation, options.keep_color
         header = await self._in_thread(judge, content, self._limits)
         with ExitStack() as memory:
             with step("wait", seconds):

@@ -14,7 +14,7 @@ class Limits:
     pixels: int = 50_000_000
     """Of a photo; so many at a time are decoded, of one photo or of several."""
     side: int = 8
-    """The least height and width, pixels: less shows nothing that could have a colour."""
+    """The least height and width, pixels: less shows nothing that could have a color."""
     hints: int = 32
     """Of a photo."""
     queue: int = 32

@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Spot(BaseModel):
-    """A spot of the photo, and the colour that it is to have."""
+    """A spot of the photo, and the color that it is to have."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +33,7 @@ class Options(BaseModel):
 
     hints: Json[list[Spot]] = Field([], description='a JSON list: [{"x": 0.5, "y": 0.2, "color": "#7799bb"}]')
     saturation: float = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="0: gray; 1: as predicted")
-    keep_colour: bool = Field(False, description="give a photo that has colours back as it is")
+    keep_color: bool = Field(False, description="give a photo that has colors back as it is")
     format: OutputFormat = Field("same", description="of the answer")
 
     @property

@@ -33,8 +33,8 @@ class RegisteredColorizer(PythonModel):
 
         Args:
             context: MLflow's, with the weights.
-            model_input: the column ``photo``: the bytes of image files, gray or colour.
-            params: ``saturation`` and ``keep_colour`` of `Colorizer`; ``format`` of `tintype.colorize.files.encode`.
+            model_input: the column ``photo``: the bytes of image files, gray or color.
+            params: ``saturation`` and ``keep_color`` of `Colorizer`; ``format`` of `tintype.colorize.files.encode`.
         Returns:
             The bytes of an image file for each, of its photo's size. (In JSON, bytes are base64, both ways.)
         Raises:

@@ -24,7 +24,7 @@ class Sent(Response):
             answer.content,
             media_type=format.media_type,
             headers={
-                "Content-Disposition": f'attachment; filename="colour-{secrets.token_hex(4)}{format.suffixes[0]}"',
+                "Content-Disposition": f'attachment; filename="color-{secrets.token_hex(4)}{format.suffixes[0]}"',
                 "Cache-Control": "no-store",
                 "Server-Timing": ", ".join(f"{step};dur={1000 * time:.1f}" for step, time in answer.seconds.items()),
             },

@@ -85,7 +85,7 @@ def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fa
 
     Args:
         row: what is trained.
-        photos: of the training split: how rare each colour is.
+        photos: of the training split: how rare each color is.
         features: the folder of feature networks; a row with a perceptual loss needs it.
         fabric: as `make_fabric` made it.
     """

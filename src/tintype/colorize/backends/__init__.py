@@ -17,7 +17,7 @@ BackendName = Literal["auto", "torch", "onnx"]
 
 
 class Backend(Protocol):
-    """A generator of any colour space, seen from outside: L* in, ab out."""
+    """A generator of any color space, seen from outside: L* in, ab out."""
 
     image_size: int
     """Side of the training photos, pixels."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LabGenerator(nn.Module):
-    """A generator of any colour space as a network from L* to ab.
+    """A generator of any color space as a network from L* to ab.
 
     Args:
         generator: lightness (B, 1, h, w) -> `tintype.models.Prediction`.

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-Field = NDArray[Any]  # (H, W), or (3, H, W) where it is a colour; float64
+Field = NDArray[Any]  # (H, W), or (3, H, W) where it is a color; float64
 WARM = np.array([1.1, 1.0, 0.85])[:, None, None]  # light is warmer than shadow
 
 
 @cache
 def rgb(code: str) -> Field:
-    """The colour "rrggbb", (3, 1, 1) in [0, 1]."""
+    """The color "rrggbb", (3, 1, 1) in [0, 1]."""
     return np.frombuffer(bytes.fromhex(code), np.uint8)[:, None, None] / 255
 
 
@@ -27,7 +27,7 @@ def soft(inside: Field, edge: float = 0.02) -> Field:
 
 
 def blend(first: Field, second: Field, amount: Field | float) -> Field:
-    """From one colour to the other as `amount` (H, W) goes from 0 to 1."""
+    """From one color to the other as `amount` (H, W) goes from 0 to 1."""
     return first + (second - first) * np.clip(amount, 0, 1)
 
 
@@ -61,7 +61,7 @@ class Canvas:
         return float(self.rng.uniform(low, high))
 
     def tone(self, *codes: str) -> Field:
-        """A random mixture of the colours, (3, 1, 1)."""
+        """A random mixture of the colors, (3, 1, 1)."""
         parts = self.rng.standard_exponential(len(codes), np.float32)
         return sum((part * rgb(code) for part, code in zip(parts, codes, strict=True)), np.float64(0)) / parts.sum()
 
@@ -91,12 +91,12 @@ class Canvas:
         facing = np.sqrt(np.maximum(0, 1 - rho**2))
         return soft((1 - rho) * min(wide, high)), 0.5 + (0.55 - 0.25 * (u + v)) * facing, u, v
 
-    def paint(self, mask: Field | float, colour: Field, shade: Field | float = 1.0) -> None:
-        """Lay a colour over the photo; where shade < 1 it is in (cooler) shadow, where > 1 in the (warmer) light."""
-        self.rgb += mask * (colour * (1 + (shade - 1) * WARM) - self.rgb)
+    def paint(self, mask: Field | float, color: Field, shade: Field | float = 1.0) -> None:
+        """Lay a color over the photo; where shade < 1 it is in (cooler) shadow, where > 1 in the (warmer) light."""
+        self.rgb += mask * (color * (1 + (shade - 1) * WARM) - self.rgb)
 
     def mirror(self, line: float, tint: Field, strength: float, ripple: Field) -> None:
-        """Water from `line` down: its own colour, and what stands above it upside down and broken by `ripple`."""
+        """Water from `line` down: its own color, and what stands above it upside down and broken by `ripple`."""
         rows = (line - 0.8 * (self.y - line) + 0.025 * ripple) * self.height
         above = self.rgb[:, np.clip(rows, 0, line * self.height - 1).astype(int), np.arange(self.width)]
         self.paint(self.below(line), blend(tint, above, strength), 1 + 0.1 * ripple)

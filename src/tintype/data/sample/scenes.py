@@ -140,7 +140,7 @@ def mountains(c: Canvas) -> None:
         c.paint(c.below(foot + 0.02), c.tone("6a9040", "7c9a4a", "5a7a38"), sun * (0.95 + 0.12 * c.ground(foot, 1.5)))
 
 
-FRUIT: dict[str, tuple[float, float, float, list[tuple[str, str]]]] = {  # width, height, tilt, colours of each ripeness
+FRUIT: dict[str, tuple[float, float, float, list[tuple[str, str]]]] = {  # width, height, tilt, colors of each ripeness
     "orange": (1.0, 0.97, 0.0, [("f08a18", "e87a10")]),
     "apple": (1.0, 0.93, 0.0, [("b81c20", "c83028"), ("8cb030", "a0bc48")]),
     "lemon": (1.15, 0.8, 0.5, [("f0d028", "e8c820")]),
@@ -165,19 +165,19 @@ def fruit(c: Canvas) -> None:
     for foot in np.sort(c.rng.uniform(table + 0.1, 0.92, c.rng.integers(3, 7))).tolist():
         kind = str(c.rng.choice(kinds))
         wide, high, tilt, ripenesses = FRUIT[kind]
-        colour = c.tone(*ripenesses[c.rng.integers(len(ripenesses))])
+        color = c.tone(*ripenesses[c.rng.integers(len(ripenesses))])
         x, r = c.between(0.15, 0.85) * c.right, c.between(0.13, 0.19) * (0.8 + 0.4 * foot)
         y = foot - r * high
         c.paint(0.6 * c.blob(x + 0.35 * r, foot - 0.05 * r, 1.25 * r * wide, 0.4 * r)[0], rgb("20180f"))
         if kind == "pear":
             mask, shade, *_ = c.blob(x, y - r * 0.8, r * 0.5, r * 0.8)
-            c.paint(mask, colour, shade)
+            c.paint(mask, color, shade)
         mask, shade, u, v = c.blob(x, y, r * wide, r * high, tilt)
         if kind == "banana":
             mask = mask * soft((np.hypot(u, v + 0.75) - 0.8) * r)
         if kind == "lemon":
             mask = np.maximum(mask, c.blob(x, y, r * wide * 1.25, r * 0.3, tilt)[0])
-        c.paint(mask, colour, shade + skins.get(kind, 0.0))
+        c.paint(mask, color, shade + skins.get(kind, 0.0))
         c.paint(0.6 * np.exp(-9 * ((u + 0.4) ** 2 + (v + 0.4) ** 2)) * mask, rgb("ffffff"))
         if kind == "apple":
             c.paint(soft(0.012 - abs(c.x - x - 0.1 * (y - c.y))) * soft(r * 0.3 - abs(c.y - y + r)), rgb("4a3018"))
@@ -185,12 +185,12 @@ def fruit(c: Canvas) -> None:
 
 @dataclass(frozen=True)
 class Flower:
-    """How a kind of flower looks: no petals are a tulip's cup; pairs of colours to mix, with their probabilities."""
+    """How a kind of flower looks: no petals are a tulip's cup; pairs of colors to mix, with their probabilities."""
 
     number: int
     radius: float
     petals: int
-    colours: dict[tuple[str, str], float]
+    colors: dict[tuple[str, str], float]
     heart: str = ""
     heart_size: float = 0
 
@@ -207,8 +207,8 @@ FLOWERS = [
 def flowers(c: Canvas) -> None:
     """One kind of flower close up, the green behind it out of focus; what the petals look like tells their hue."""
     kind = FLOWERS[c.rng.integers(len(FLOWERS))]
-    pairs = list(kind.colours)
-    colours = pairs[c.rng.choice(len(pairs), p=list(kind.colours.values()))]
+    pairs = list(kind.colors)
+    colors = pairs[c.rng.choice(len(pairs), p=list(kind.colors.values()))]
     c.paint(1.0, c.tone("2c4a22", "48682e", "5c7a40", "33502c"), 0.95 + 0.2 * c.noise(3, 1, 2))
     leaf, grain = c.tone("3c6a28", "5a8a3a"), c.noise(30, 1, 1)
     number = kind.number + int(c.rng.integers(-1, 2))
@@ -223,12 +223,12 @@ def flowers(c: Canvas) -> None:
         if not kind.petals:
             points = abs(np.cos(np.pi * 1.5 * u))
             cup = np.minimum(1 - np.hypot(u * 1.35, np.where(v > 0, v, v * 0.4)), v + 0.75 + 0.35 * points)
-            c.paint(soft(cup * r), c.tone(*colours), 0.75 + 0.3 * points - 0.2 * (u + v))
+            c.paint(soft(cup * r), c.tone(*colors), 0.75 + 0.3 * points - 0.2 * (u + v))
             continue
         rho = np.hypot(u, v)
         fold = abs(np.cos((np.arctan2(v, u) + c.between(0, 6)) * kind.petals / 2))
         petal = 0.75 + 0.25 * fold**0.5 if kind.petals < 6 else 0.62 + 0.38 * fold**0.6
-        c.paint(soft((petal - rho) * r), c.tone(*colours), 0.7 + 0.3 * fold + (0.1 - 0.15 * (u + v)) * rho)
+        c.paint(soft((petal - rho) * r), c.tone(*colors), 0.7 + 0.3 * fold + (0.1 - 0.15 * (u + v)) * rho)
         mask, shade, *_ = c.blob(x, y, r * kind.heart_size, r * kind.heart_size)
         c.paint(mask, rgb(kind.heart), shade + 0.15 + 0.15 * grain)
 

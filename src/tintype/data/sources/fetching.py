@@ -15,7 +15,7 @@ class Archive:
     """A file that a dataset publishes."""
 
     source: str  # the dataset, by its name in `data.source`
-    page: str  # its home, which says what its licence allows
+    page: str  # its home, which says what its license allows
     url: str
     digest: str  # hexadecimal: an MD5 has 32 digits, a SHA-256 64
 
@@ -30,7 +30,7 @@ def fetch(archive: Archive) -> Path:
     """``archive.path``, downloaded if it is not there yet; its hash is checked each time.
 
     Raises:
-        ConfigError: one line with the reason, the URL, the page with the licence, and the place of a file got by hand.
+        ConfigError: one line with the reason, the URL, the page with the license, and the place of a file got by hand.
     """
     path = archive.path
     try:
@@ -38,6 +38,6 @@ def fetch(archive: Archive) -> Path:
     except fetching.NotFetched as reason:
         raise ConfigError(
             f"data.source = {archive.source!r}: no usable {path.name} ({reason}); try again, or read "
-            f"{archive.page} for what its licence allows, download {archive.url} and put it into {path.parent}"
+            f"{archive.page} for what its license allows, download {archive.url} and put it into {path.parent}"
         ) from None
     return path

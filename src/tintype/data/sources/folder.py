@@ -84,10 +84,10 @@ def listed_in(origin: Path, labels: str | None, shown: str, page: str = "", read
         ConfigError: where there are none.
     """
     where = f"data.origin = {shown!r}"
-    by_hand = f"; see {page} for the photos and their licence, and put them into {origin.resolve()}" if page else ""
+    by_hand = f"; see {page} for the photos and their license, and put them into {origin.resolve()}" if page else ""
     if not origin.is_dir():
         raise ConfigError(f"{where}: no such folder{by_hand}")
-    listed = photos_below(origin) if labels is None else (read or _labelled)(labels, origin)
+    listed = photos_below(origin) if labels is None else (read or _labeled)(labels, origin)
     if not listed:
         suffixes = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
         raise ConfigError(f"{where}: no photos in it ({suffixes}){by_hand}")
@@ -163,7 +163,7 @@ def opened(labels: str, origin: Path) -> Iterator[TextIO]:
         raise ConfigError(f"{where}: not a CSV in UTF-8: {error}") from None
 
 
-def _labelled(labels: str, origin: Path) -> list[Listed]:
+def _labeled(labels: str, origin: Path) -> list[Listed]:
     """The photos of a CSV with the columns path and class, all below `origin`, as the CSV is."""
     with opened(labels, origin) as file:
         table = csv.DictReader(file)

@@ -26,7 +26,7 @@ def places205(config: Data, root: Path, photos: Path) -> list[Listed]:
 
 def in_scenes(config: Data, root: Path, photos: Path, page: str) -> list[Listed]:
     """Photos in the folders of Places, or in a CSV; `page` is where they come from."""
-    listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=page, read=_labelled)
+    listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=page, read=_labeled)
     if config.labels is None:
         listed = [Listed(photo.path, scene_of(photo.path)) for photo in listed]
     return copied(listed, config, root, photos)
@@ -43,7 +43,7 @@ def scene_of(path: str) -> str:
     return "/".join(parts[letters[-1] + 1 :] if letters else parts)
 
 
-def _labelled(labels: str, origin: Path) -> list[Listed]:
+def _labeled(labels: str, origin: Path) -> list[Listed]:
     """The photos of a CSV: path and class, which may be a number.
 
     Its first line may name the two columns, among others (the subset's own says file_name,class); without such a line

@@ -31,7 +31,7 @@ export class Refusal extends Error {
  * @param {File} photo
  * @param {Options} options
  * @param {AbortSignal} signal
- * @returns {Promise<Blob>} the photo in colour, at its full size
+ * @returns {Promise<Blob>} the photo in color, at its full size
  * @throws {Refusal}
  */
 export async function colorize(photo, { hints = [], saturation = 1, format = "same" }, signal) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Markers on the photo: spots to which the user has given a colour. */
+/** Markers on the photo: spots to which the user has given a color. */
 
 import { clamp, element } from "./dom.js";
 
@@ -22,7 +22,7 @@ export class HintLayer {
     this.palette = palette;
     /** @type {Photo | null} */
     this.photo = null;
-    /** @type {number | null} index of the marker whose colour the palette changes */
+    /** @type {number | null} index of the marker whose color the palette changes */
     this.selected = null;
     /** @type {number | null} index of the marker that is being dragged */
     this.held = null;
@@ -37,7 +37,7 @@ export class HintLayer {
         className: "hints",
         tabIndex: 0,
         role: "application",
-        "aria-label": "Colour hints. Arrow keys move the cross, Enter sets a hint of the chosen colour.",
+        "aria-label": "Color hints. Arrow keys move the cross, Enter sets a hint of the chosen color.",
       },
       this.markers,
       this.crossNode,
@@ -45,7 +45,7 @@ export class HintLayer {
     frame.append(this.node);
     this.node.addEventListener("pointerdown", (event) => this.press(event));
     this.node.addEventListener("keydown", (event) => this.key(event));
-    palette.addEventListener("pick", () => this.recolour());
+    palette.addEventListener("pick", () => this.recolor());
     this.moveCross(0.5, 0.5);
   }
 
@@ -208,7 +208,7 @@ export class HintLayer {
     this.draw(this.photo.hints);
   }
 
-  recolour() {
+  recolor() {
     if (this.selected !== null && this.photo?.hints[this.selected]) {
       this.change(this.selected, { color: this.palette.color });
     }

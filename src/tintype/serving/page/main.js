@@ -70,9 +70,9 @@ function arrange() {
 function tell(photo) {
   arrange();
   const shown = photo === stage.photo;
-  if (photo.state === "done") say(`${photo.name} is in colour`);
+  if (photo.state === "done") say(`${photo.name} is in color`);
   else if (photo.state === "failed" && !shown) say(`${photo.name}: ${photo.message}`); // else the stage alerts
-  else if (photo.busy && shown) say(photo.message || `${photo.name} is being coloured`);
+  else if (photo.busy && shown) say(photo.message || `${photo.name} is being colored`);
 }
 
 /** @param {string} text for those who do not see the page */

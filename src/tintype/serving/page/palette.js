@@ -1,9 +1,9 @@
 // @ts-check
-/** The colour with which the next hint is set: some that photographs often want, or any. */
+/** The color with which the next hint is set: some that photographs often want, or any. */
 
 import { element } from "./dom.js";
 
-const COLOURS = {
+const COLORS = {
   skin: "#d9a583",
   hair: "#6f4a2f",
   wood: "#9c6b3f",
@@ -18,14 +18,14 @@ const COLOURS = {
   gray: "#8a8a8a",
 };
 
-/** Dispatches "pick" when another colour is. */
+/** Dispatches "pick" when another color is. */
 export class Palette extends EventTarget {
   constructor() {
     super();
-    this.color = COLOURS.sky;
-    this.own = element("input", { type: "color", value: "#e08a3c", className: "own", title: "Any colour" });
-    this.own.setAttribute("aria-label", "Any colour");
-    this.swatches = Object.entries(COLOURS).map(([name, color]) => {
+    this.color = COLORS.sky;
+    this.own = element("input", { type: "color", value: "#e08a3c", className: "own", title: "Any color" });
+    this.own.setAttribute("aria-label", "Any color");
+    this.swatches = Object.entries(COLORS).map(([name, color]) => {
       const swatch = element("button", { type: "button", className: "swatch", title: name, "data-color": color });
       swatch.setAttribute("aria-label", name);
       swatch.style.setProperty("--color", color);
@@ -34,7 +34,7 @@ export class Palette extends EventTarget {
     });
     this.own.addEventListener("input", () => this.pick(this.own.value));
     this.own.addEventListener("click", () => this.show(this.own.value));
-    this.node = element("div", { className: "palette", role: "group", "aria-label": "Colour" }, ...this.swatches, this.own);
+    this.node = element("div", { className: "palette", role: "group", "aria-label": "Color" }, ...this.swatches, this.own);
     this.show(this.color);
   }
 

@@ -35,9 +35,9 @@ export class Photo extends EventTarget {
     this.past = [];
     /** @type {string | null} URL of the photo as it came; null until known, or where no browser shows it */
     this.before = null;
-    /** @type {string | null} URL of the photo in colour, for the screen */
+    /** @type {string | null} URL of the photo in color, for the screen */
     this.after = null;
-    /** @type {Blob | null} the photo in colour, for the disk */
+    /** @type {Blob | null} the photo in color, for the disk */
     this.answer = null;
     this.width = 0;
     this.height = 0;
@@ -57,16 +57,16 @@ export class Photo extends EventTarget {
     return this.file.name;
   }
 
-  /** What the answer's file is called: the photo's name, with "-colour". */
+  /** What the answer's file is called: the photo's name, with "-color". */
   get downloadName() {
     const [, stem, suffix] = this.name.match(/^(.*?)(\.[^.]*)?$/) ?? [];
     const type = this.answer?.type ?? "";
     const same = type === this.file.type && suffix;
-    return `${stem || "photo"}-colour${same ? suffix : (Reflect.get(SUFFIXES, type) ?? suffix ?? "")}`;
+    return `${stem || "photo"}-color${same ? suffix : (Reflect.get(SUFFIXES, type) ?? suffix ?? "")}`;
   }
 
   /**
-   * Show the file, and have it coloured.
+   * Show the file, and have it colored.
    * @param {number} pixels that the server takes at most
    */
   async start(pixels) {
@@ -80,7 +80,7 @@ export class Photo extends EventTarget {
       const millions = (/** @type {number} */ count) => `${(count / 1e6).toFixed(1)} megapixels`;
       return this.fail(new Refusal(`This photo has ${millions(has)}; the server takes at most ${millions(pixels)}.`, 413));
     }
-    await this.colour();
+    await this.color();
   }
 
   /** @param {Hint[]} hints */
@@ -103,17 +103,17 @@ export class Photo extends EventTarget {
     this.soon();
   }
 
-  /** Colour again once the user pauses; what runs is no longer wanted. */
+  /** Color again once the user pauses; what runs is no longer wanted. */
   soon() {
     if (this.gone) return;
     clearTimeout(this.timer);
     this.running?.abort();
-    this.timer = setTimeout(() => this.colour(), PAUSE);
+    this.timer = setTimeout(() => this.color(), PAUSE);
     this.become("waiting");
   }
 
-  /** Have it coloured as it is wanted now; an earlier request that still runs is given up. */
-  async colour() {
+  /** Have it colored as it is wanted now; an earlier request that still runs is given up. */
+  async color() {
     if (this.gone) return;
     clearTimeout(this.timer);
     this.running?.abort();
@@ -130,7 +130,7 @@ export class Photo extends EventTarget {
     } catch (error) {
       if (running.signal.aborted) return;
       if (!(error instanceof Refusal)) console.error(error);
-      this.fail(error instanceof Refusal ? error : new Refusal("This photo could not be coloured."));
+      this.fail(error instanceof Refusal ? error : new Refusal("This photo could not be colored."));
     } finally {
       if (this.running === running) this.running = null;
     }

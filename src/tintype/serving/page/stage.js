@@ -20,7 +20,7 @@ export class Stage {
     this.photo = null;
     /** @type {Tool} */
     this.tool = "compare";
-    /** @type {WeakSet<Photo>} those whose colours have been revealed */
+    /** @type {WeakSet<Photo>} those whose colors have been revealed */
     this.seen = new WeakSet();
     this.palette = new Palette();
 
@@ -44,7 +44,7 @@ export class Stage {
     this.frame.append(element("div", { className: "progress" }), this.tip, this.doing, this.trouble);
 
     this.compareTool = tool("Compare", "compare");
-    this.hintsTool = tool("Colour hints", "drop");
+    this.hintsTool = tool("Color hints", "drop");
     this.amount = element("input", { type: "range", min: "0", max: "2", step: "0.05", value: "1", id: "saturation" });
     this.amountOut = element("output", { htmlFor: "saturation" });
     this.undo = element("button", { type: "button", className: "plain" }, icon("undo"), "Undo");
@@ -56,7 +56,7 @@ export class Stage {
     this.comparing = element(
       "label",
       { className: "row amount" },
-      element("span", {}, "Strength of colour"),
+      element("span", {}, "Strength of color"),
       this.amount,
       this.amountOut,
     );
@@ -85,7 +85,7 @@ export class Stage {
     this.download.addEventListener("click", () => {
       if (this.photo?.answer && !this.photo.busy) save(this.photo.answer, this.photo.downloadName);
     });
-    this.again.addEventListener("click", () => this.photo?.colour());
+    this.again.addEventListener("click", () => this.photo?.color());
     this.remove.addEventListener("click", () => this.photo && onRemove(this.photo));
     document.addEventListener("keydown", (event) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && this.tool === "hints") {
@@ -122,20 +122,20 @@ export class Stage {
     const photo = this.photo;
     if (!photo) return;
     const { busy, state } = photo;
-    const coloured = photo.after !== null;
-    const hinting = this.tool === "hints" && coloured;
+    const colored = photo.after !== null;
+    const hinting = this.tool === "hints" && colored;
     const failed = photo.state === "failed";
 
-    const is = { busy, done: state === "done", failed, coloured, blank: !photo.before, hinting };
+    const is = { busy, done: state === "done", failed, colored, blank: !photo.before, hinting };
     for (const [name, on] of Object.entries(is)) this.frame.classList.toggle(name, on); // it has the slider's classes, too
     this.node.style.setProperty("--aspect", String(photo.width && photo.height ? photo.width / photo.height : 16 / 9));
     this.node.style.setProperty("--natural", `${photo.width || 240}px`);
     picture(this.before, photo.before, `${photo.name}, as it was`);
-    picture(this.after, photo.after, `${photo.name}, in colour`);
+    picture(this.after, photo.after, `${photo.name}, in color`);
     this.before.hidden ||= hinting;
-    this.tags.hidden = !coloured || hinting;
-    this.slider.enable(coloured && !hinting);
-    if (coloured && !this.seen.has(photo)) {
+    this.tags.hidden = !colored || hinting;
+    this.slider.enable(colored && !hinting);
+    if (colored && !this.seen.has(photo)) {
       this.seen.add(photo);
       this.slider.reveal();
     }
@@ -143,23 +143,23 @@ export class Stage {
     this.hints.show(photo);
 
     this.trouble.hidden = !failed;
-    const note = failed ? photo.message + (coloured ? " The download is the earlier result." : "") : "";
+    const note = failed ? photo.message + (colored ? " The download is the earlier result." : "") : "";
     if (this.note.textContent !== note) this.note.textContent = note;
     this.again.hidden = photo.final;
-    this.doing.hidden = !busy || coloured;
-    this.doing.children[1].textContent = photo.message || (state === "waiting" ? "Waiting" : "Colouring");
+    this.doing.hidden = !busy || colored;
+    this.doing.children[1].textContent = photo.message || (state === "waiting" ? "Waiting" : "Coloring");
 
     this.compareTool.setAttribute("aria-pressed", String(!hinting));
     this.hintsTool.setAttribute("aria-pressed", String(hinting));
-    for (const button of [this.compareTool, this.hintsTool, this.amount]) button.disabled = !coloured;
-    this.tools.hidden = failed && !coloured;
+    for (const button of [this.compareTool, this.hintsTool, this.amount]) button.disabled = !colored;
+    this.tools.hidden = failed && !colored;
     this.painting.hidden = !hinting;
     this.comparing.hidden = hinting;
     const full = photo.hints.length >= this.hints.limit;
     this.tip.hidden = !hinting || failed || (photo.hints.length > 0 && !full);
     const tip = full
       ? `No more hints: this server takes ${this.hints.limit} a photo`
-      : "Pick a colour below, then the spot where it belongs";
+      : "Pick a color below, then the spot where it belongs";
     if (this.tip.textContent !== tip) this.tip.textContent = tip; // said again, it would be read out again
     this.undo.disabled = photo.past.length === 0;
     this.clear.disabled = photo.hints.length === 0;

@@ -5,7 +5,7 @@ import { element, icon } from "./dom.js";
 
 /** @typedef {import("./photo.js").Photo} Photo */
 
-const TOLD = { waiting: "waiting", working: "being coloured", done: "in colour", failed: "failed" };
+const TOLD = { waiting: "waiting", working: "being colored", done: "in color", failed: "failed" };
 
 export class Strip {
   /**

@@ -1,4 +1,4 @@
-"""Distances and statistics of colour. All per photo: sRGB (B, 3, H, W) in [0, 1] -> (B,)."""
+"""Distances and statistics of color. All per photo: sRGB (B, 3, H, W) in [0, 1] -> (B,)."""
 
 from __future__ import annotations
 
