@@ -1,4 +1,4 @@
-# make repro: install, run the default lab.   make test: install, run the tests.   make ui: look at the runs in MLflow.
+# make repro: install, run the default project.   make test: install, run the tests.   make ui: look at the runs in MLflow.
 # make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
 # make test-slow: the tests that take minutes, every row of every table among them; CI runs them, too.
 PYTHON ?= python3

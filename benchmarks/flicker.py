@@ -32,7 +32,7 @@ CLIPS = {
 
 
 def run() -> dict[str, Any]:
-    """Of real photos (scikit-image's), by a generator of the default lab; means over photos and frames."""
+    """Of real photos (scikit-image's), by a generator of the default project; means over photos and frames."""
     colorizer = Colorizer.load(trained_generator(), device="cpu")
     before, after = {}, {}
     for name, clip in CLIPS.items():

@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def run(repeats: int = 5) -> dict[str, Any]:
-    """Median seconds of each command, and the memory of coloring; a no-op repro only where the default lab is finished.
+    """Median seconds of each command, and the memory of coloring; a no-op repro only in a finished default project.
 
     The ratio for `--help` is against the bare interpreter, which is the least any Python tool can take.
     """

@@ -10,7 +10,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def trained_generator() -> Path:
-    """The folder of the default lab's first row that is there."""
+    """The folder of the default project's first row that is there."""
     for file in sorted((CHECKOUT / "models").glob(f"*/{WEIGHTS}")):
         return file.parent
     raise SystemExit("no trained generator in models/: `make repro` makes some")

@@ -1,4 +1,4 @@
-"""What every stage shares: this checkout's library first, one-line errors, the lab's own places."""
+"""What every stage shares: this checkout's library first, one-line errors, the project's own places."""
 
 import os
 import sys
@@ -20,8 +20,8 @@ except ImportError as error:
     sys.exit(f"error: {sys.executable} lacks {error.name}: install tintype there (make install) or activate its .venv")
 
 
-def lab_root() -> Path:
-    """The lab's own root, also for an experiment in a temporary copy: DVC sets DVC_ROOT in every stage."""
+def project_root() -> Path:
+    """The project's own root, also for an experiment in a temporary copy: DVC sets DVC_ROOT in every stage."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 

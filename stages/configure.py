@@ -10,18 +10,18 @@ from pathlib import Path
 
 from _stage import run
 
-from tintype.config import check_classes, load_lab
+from tintype.config import check_classes, load_project
 from tintype.inference.released import released_hash
 from tintype.metrics.registry import check_names
 
 
 def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:
-    lab = load_lab(params)
-    check_classes(lab, len(json.loads((curated / "summary.json").read_text())["classes"]))
-    check_names(lab)
+    project = load_project(params)
+    check_classes(project, len(json.loads((curated / "summary.json").read_text())["classes"]))
+    check_names(project)
     teacher = json.loads((features / "perceptual.json").read_text()).get("sha256")
     configs.mkdir(parents=True, exist_ok=True)
-    for name, row in lab.rows_resolved().items():
+    for name, row in project.rows_resolved().items():
         resolved = row.model_copy(
             update={
                 "teacher": teacher if row.needs_perceptual else None,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from _stage import REPO, lab_root, run
+from _stage import REPO, project_root, run
 
-from tintype.config import load_lab
+from tintype.config import load_project
 from tintype.data.cache import LabCache
 from tintype.evaluation import measure, trained
 from tintype.tracking import Tracker
@@ -12,8 +12,8 @@ from tintype.tracking import Tracker
 
 def stage(params: Path, model: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
     cache = LabCache.open(cache_folder)
-    results = measure(trained(model), cache, features, load_lab(params).evaluate, metrics, samples)
-    Tracker(lab_root(), REPO).log_evaluation(model, results, samples)
+    results = measure(trained(model), cache, features, load_project(params).evaluate, metrics, samples)
+    Tracker(project_root(), REPO).log_evaluation(model, results, samples)
 
 
 if __name__ == "__main__":

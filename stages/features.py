@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _stage import run
 
-from tintype.config import load_lab
+from tintype.config import load_project
 from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import make_features
@@ -12,9 +12,9 @@ from tintype.features.truth import write_truth
 
 
 def stage(params: Path, cache: Path, features: Path) -> None:
-    lab = load_lab(params)
-    make_features(lab.features, features)
-    write_truth(LabCache.open(cache).split("test"), features, lab.evaluate.spaces, default_device())
+    project = load_project(params)
+    make_features(project.features, features)
+    write_truth(LabCache.open(cache).split("test"), features, project.evaluate.spaces, default_device())
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from _stage import run
 
-from tintype.config import load_lab
+from tintype.config import load_project
 from tintype.data.curation import curate
 
 
 def stage(params: Path, raw: Path, curated: Path) -> None:
-    summary = curate(raw, load_lab(params).filter, curated)
+    summary = curate(raw, load_project(params).filter, curated)
     print(f"kept {sum(summary.photos.values())}: {summary.photos}; rejected: {summary.rejected}")
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from _stage import run
 
-from tintype.config import load_lab
+from tintype.config import load_project
 from tintype.data.cache import LabCache
 from tintype.evaluation import Measured, measure
 from tintype.metrics.floors import FLOORS
 
 
 def stage(params: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
-    config, cache = load_lab(params).evaluate, LabCache.open(cache_folder)
+    config, cache = load_project(params).evaluate, LabCache.open(cache_folder)
     for name, floor in FLOORS.items():
         colorize = floor(cache.split("train"))
         measure(Measured(colorize), cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")

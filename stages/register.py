@@ -5,9 +5,9 @@ import math
 import os
 from pathlib import Path
 
-from _stage import REPO, lab_root, run
+from _stage import REPO, project_root, run
 
-from tintype.config import load_lab
+from tintype.config import load_project
 from tintype.data.cache import LabCache
 from tintype.evaluation import measure, trained
 from tintype.metrics.registry import ranking_direction
@@ -16,25 +16,25 @@ from tintype.tracking import Tracker
 
 
 def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, features: Path, out: Path) -> None:
-    lab = load_lab(params)
+    project = load_project(params)
     cache = LabCache.open(cache_folder)
-    scores = read_metrics(metrics, list(lab.rows))
-    row = best_row(scores, lab.register_.metric)
-    direction = ranking_direction(lab.register_.metric, scores[row])
+    scores = read_metrics(metrics, list(project.rows))
+    row = best_row(scores, project.register_.metric)
+    direction = ranking_direction(project.register_.metric, scores[row])
 
     def rescore(weights: Path) -> float:
         """A champion measured on another test split is measured again on this one: its old figure says nothing here."""
         champion = trained(weights)
         # A champion in another space has no Lab planes: by a figure of theirs it loses.
-        spaces = lab.evaluate.spaces if champion.space == "lab" else ("rgb",)
-        figures = measure(champion, cache, features, lab.evaluate.model_copy(update={"spaces": spaces}))
-        return figures.get(lab.register_.metric, math.inf if direction == "min" else -math.inf)
+        spaces = project.evaluate.spaces if champion.space == "lab" else ("rgb",)
+        figures = measure(champion, cache, features, project.evaluate.model_copy(update={"spaces": spaces}))
+        return figures.get(project.register_.metric, math.inf if direction == "min" else -math.inf)
 
-    registered = Tracker(lab_root(), REPO).register(
-        model_name=lab.register_.model,
+    registered = Tracker(project_root(), REPO).register(
+        model_name=project.register_.model,
         row=row,
         weights=models / row,
-        metric=lab.register_.metric,
+        metric=project.register_.metric,
         direction=direction,
         metrics=scores[row],
         test_split=cache.digest,

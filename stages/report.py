@@ -4,13 +4,13 @@ from pathlib import Path
 
 from _stage import run
 
-from tintype.config import load_lab
+from tintype.config import load_project
 from tintype.report import write_report
 
 
 def stage(params: Path, metrics: Path, curves: Path, report: Path) -> None:
-    lab = load_lab(params)
-    write_report(list(lab.rows), metrics, curves, report, lab.published)
+    project = load_project(params)
+    write_report(list(project.rows), metrics, curves, report, project.published)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from _stage import REPO, lab_root, run
+from _stage import REPO, project_root, run
 from filelock import FileLock
 
 from tintype.config import load_row
@@ -26,8 +26,8 @@ def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves:
 
     cache = LabCache.open(cache_folder)
     key = run_key(row, cache)
-    checkpoint = lab_root() / ".tintype" / "checkpoints" / f"{row.name}-{key[:16]}.pt"
-    tracker = Tracker(lab_root(), REPO)
+    checkpoint = project_root() / ".tintype" / "checkpoints" / f"{row.name}-{key[:16]}.pt"
+    tracker = Tracker(project_root(), REPO)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     # Experiments side by side may train the very same row; the second waits, it would write the same checkpoint. Of the
     # processes that torchrun starts only the first asks.

@@ -1,4 +1,4 @@
-"""A tiny lab, run once through real DVC and MLflow in a copy of the checkout, for the pipeline tests to look at."""
+"""A tiny project, run once through real DVC and MLflow in a copy of the checkout, for the pipeline tests to look at."""
 
 import json
 import os
@@ -24,7 +24,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 @pytest.fixture(scope="module", autouse=True)
 def no_store_is_handed_on() -> Iterator[None]:
-    """MLflow writes the store that a test used last into the environment, and the next lab would log there."""
+    """MLflow writes the store that a test used last into the environment, and the next project would log there."""
     yield
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
@@ -57,8 +57,8 @@ TINY = {
 }
 
 
-class Lab:
-    """A lab's folder, and the commands that its user types there."""
+class Project:
+    """A project's folder, and the commands that its user types there."""
 
     ahead: ClassVar[list[str]] = []
     """Folders that come first in PATH: of a `python` that starts at once, where a test asked for it."""
@@ -67,7 +67,7 @@ class Lab:
         self.root = root
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of this environment in the lab."""
+        """Run a command of this environment in the project."""
         folders = [*self.ahead, str(Path(sys.executable).parent), os.environ["PATH"]]
         env = {**os.environ, "PATH": os.pathsep.join(folders), "DVC_NO_ANALYTICS": "1"}
         env.pop("PYTHONPATH", None)
@@ -94,7 +94,7 @@ class Lab:
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message)
 
 
-def copy_of_checkout(target: Path) -> Lab:
+def copy_of_checkout(target: Path) -> Project:
     """The working tree's files (what git tracks or would), in a git repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True
@@ -103,11 +103,11 @@ def copy_of_checkout(target: Path) -> Lab:
         if (CHECKOUT / name).is_file() and name != "dvc.lock":
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(CHECKOUT / name, target / name, follow_symlinks=False)
-    lab = Lab(target)
-    lab.run("git", "init", "-q", "-b", "main")
-    lab.run("git", "config", "user.name", "t")
-    lab.run("git", "config", "user.email", "t@example.org")
-    return lab
+    project = Project(target)
+    project.run("git", "init", "-q", "-b", "main")
+    project.run("git", "config", "user.name", "t")
+    project.run("git", "config", "user.email", "t@example.org")
+    return project
 
 
 @pytest.fixture(scope="session")
@@ -186,30 +186,32 @@ def everyday(room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def stages_start_at_once() -> Iterator[None]:
-    """From here on, those of `Lab.run`: their imports are most of a tiny lab's time."""
+    """From here on, those of `Project.run`: their imports are most of a tiny project's time."""
     with preloaded_python() as folder:
-        Lab.ahead.append(folder)
+        Project.ahead.append(folder)
         yield
-        Lab.ahead.remove(folder)
+        Project.ahead.remove(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Files that run whole pipelines come first: else one worker has them all at the end, and the others wait."""
 
     def runs_a_pipeline(item: pytest.Function) -> bool:
-        return "finished_lab" in item.fixturenames or "copy_of_checkout" in vars(item.module)
+        return "finished_project" in item.fixturenames or "copy_of_checkout" in vars(item.module)
 
     long = {item.path for item in items if runs_a_pipeline(item)}
     items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")
-def finished_lab(tmp_path_factory: pytest.TempPathFactory, photos: Path, stages_start_at_once: None) -> Lab:
-    """The tiny lab after its first `dvc repro`, committed."""
-    lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
-    lab.write_params({key: value for key, value in lab.params().items() if key != "gate"})  # of the default lab
-    lab.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
-    lab.commit("tiny lab")
-    lab.run("dvc", "repro")
-    lab.commit("tiny lab, reproduced")
-    return lab
+def finished_project(tmp_path_factory: pytest.TempPathFactory, photos: Path, stages_start_at_once: None) -> Project:
+    """The tiny project after its first `dvc repro`, committed."""
+    project = copy_of_checkout(tmp_path_factory.mktemp("project"))
+    project.write_params(
+        {key: value for key, value in project.params().items() if key != "gate"}
+    )  # of the default project
+    project.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
+    project.commit("tiny project")
+    project.run("dvc", "repro")
+    project.commit("tiny project, reproduced")
+    return project

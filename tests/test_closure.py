@@ -133,10 +133,10 @@ finally:
 
 
 @pytest.mark.slow
-def test_a_stage_imports_nothing_that_is_not_counted(finished_lab, tmp_path):
-    """Each stage runs again in a copy of a finished lab, and says what it imported."""
-    root = tmp_path / "lab"
-    shutil.copytree(finished_lab.root, root, symlinks=True, ignore=shutil.ignore_patterns(".git", "cache"))
+def test_a_stage_imports_nothing_that_is_not_counted(finished_project, tmp_path):
+    """Each stage runs again in a copy of a finished project, and says what it imported."""
+    root = tmp_path / "project"
+    shutil.copytree(finished_project.root, root, symlinks=True, ignore=shutil.ignore_patterns(".git", "cache"))
     lock = yaml.safe_load((root / "dvc.lock").read_text())["stages"]
     package = root / "src/tintype"
     ran = set()

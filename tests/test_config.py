@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 import yaml
 
-from tintype.config import ConfigError, Discriminator, Generator, Row, load_lab, merged, validated
+from tintype.config import ConfigError, Discriminator, Generator, Row, load_project, merged, validated
 
 MINIMAL_ROW = {
     "name": "r",
@@ -94,11 +94,11 @@ def test_errors_are_one_line_with_key_value_and_what_is_allowed(change, message)
     assert "\n" not in str(error.value)
 
 
-def test_default_lab_is_valid_and_rows_inherit(tmp_path, pytestconfig):
-    lab = load_lab(pytestconfig.rootpath / "params.yaml")
-    rows = lab.rows_resolved()
+def test_default_project_is_valid_and_rows_inherit(tmp_path, pytestconfig):
+    project = load_project(pytestconfig.rootpath / "params.yaml")
+    rows = project.rows_resolved()
     assert list(rows) == ["gan_l1", "gan_l1_class", "wgan_gp_l2_class"]
-    assert rows["gan_l1_class"].loss.l1_weight == lab.loss.l1_weight
+    assert rows["gan_l1_class"].loss.l1_weight == project.loss.l1_weight
     assert rows["wgan_gp_l2_class"].loss.l1_weight == 0
 
 
@@ -142,7 +142,7 @@ def test_bad_rows_are_refused_by_name(tmp_path, pytestconfig, rows, message):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": rows}))
     with pytest.raises(ConfigError) as error:
-        load_lab(tmp_path / "params.yaml")
+        load_project(tmp_path / "params.yaml")
     assert str(error.value).startswith(message)
 
 
@@ -154,15 +154,15 @@ def test_every_network_that_is_named_can_be_chosen(tmp_path, pytestconfig):
         for name in get_args(model.model_fields["name"].annotation)
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": rows}))
-    assert load_lab(tmp_path / "params.yaml").rows_resolved().keys() == rows.keys()
+    assert load_project(tmp_path / "params.yaml").rows_resolved().keys() == rows.keys()
 
 
-def test_lab_planes_are_those_of_lab_alone(tmp_path, pytestconfig):
+def test_project_planes_are_those_of_project_alone(tmp_path, pytestconfig):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     values["evaluate"]["spaces"] = ["rgb", "lab_planes"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": {"r": {"generator": {"space": "hsv"}}}}))
     with pytest.raises(ConfigError, match=r"rows\.r: generator\.space = 'hsv' with 'lab_planes' in evaluate\.spaces"):
-        load_lab(tmp_path / "params.yaml")
+        load_project(tmp_path / "params.yaml")
 
 
 def test_classes_are_not_drawn_among_splits(tmp_path, pytestconfig):
@@ -170,26 +170,26 @@ def test_classes_are_not_drawn_among_splits(tmp_path, pytestconfig):
     values["filter"]["split"], values["data"]["classes"] = "folders", 2
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(ConfigError, match=r"^data\.classes = 2 with filter\.split = 'folders': they are drawn among"):
-        load_lab(tmp_path / "params.yaml")
+        load_project(tmp_path / "params.yaml")
 
 
-def test_published_figures_are_of_the_labs_rows(tmp_path, pytestconfig):
+def test_published_figures_are_of_the_projects_rows(tmp_path, pytestconfig):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     values["published"] = {"gan_l2": {"figures": {"psnr": 20.0}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(ConfigError, match=r"published\.gan_l2: no such row; allowed: gan_l1, "):
-        load_lab(tmp_path / "params.yaml")
+        load_project(tmp_path / "params.yaml")
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path, pytestconfig):
     text = (pytestconfig.rootpath / "params.yaml").read_text().replace("l1_weight: 100.0", "l1_weight: 1e2")
     (tmp_path / "params.yaml").write_text(text)
-    assert load_lab(tmp_path / "params.yaml").loss.l1_weight == 100
+    assert load_project(tmp_path / "params.yaml").loss.l1_weight == 100
 
 
 def test_missing_or_broken_params_file(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
-        load_lab(tmp_path / "params.yaml")
+        load_project(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1")
     with pytest.raises(ConfigError, match="not YAML"):
-        load_lab(tmp_path / "params.yaml")
+        load_project(tmp_path / "params.yaml")

@@ -1,6 +1,6 @@
 """Planted damage through the real chain: the gate catches each kind, and lets other seeds pass.
 
-The lab is the default one made smaller: flowers and fruit only, which have a left and a right, at 32 pixels. Its
+The project is the default one made smaller: flowers and fruit only, which have a left and a right, at 32 pixels. Its
 tolerances come from `tintype gate --calibrate`, as everyone's do.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import Lab, copy_of_checkout
+from conftest import Project, copy_of_checkout
 from preloaded import preloaded_python
 
 from tintype.data.sample import draw_scene
@@ -87,41 +87,41 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def project(tmp_path_factory):
     """Reproduced, calibrated and committed; its `python` starts at once."""
     photos = tmp_path_factory.mktemp("photos")
     for name in ("flowers", "fruit"):
         (photos / name).mkdir()
         for number in range(200):
             draw_scene(name, np.random.SeedSequence([5, number])).save(photos / name / f"{number:03d}.png")
-    lab = copy_of_checkout(tmp_path_factory.mktemp("project"))
-    params = lab.params()
+    project = copy_of_checkout(tmp_path_factory.mktemp("project"))
+    params = project.params()
     params.pop("gate", None)
-    lab.write_params(params)
-    lab.change_params({**SMALLER, "data": {"source": "folder", "origin": str(photos)}})
-    lab.commit("smaller lab")
+    project.write_params(params)
+    project.change_params({**SMALLER, "data": {"source": "folder", "origin": str(photos)}})
+    project.commit("smaller project")
     with preloaded_python() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", str(Path(folder, "python")))
         patch.setenv("PATH", os.pathsep.join([folder, os.environ["PATH"]]))
-        Pipeline(lab.root).dvc("repro", "evaluate", "floors")
-        calibrate(Pipeline(lab.root), CALIBRATED)
-        lab.commit("reproduced and calibrated")
-        yield lab
+        Pipeline(project.root).dvc("repro", "evaluate", "floors")
+        calibrate(Pipeline(project.root), CALIBRATED)
+        project.commit("reproduced and calibrated")
+        yield project
 
 
-def run_and_gate(lab: Lab):
+def run_and_gate(project: Project):
     """What the gate says after a `dvc repro`: its exit status, and the verdicts of the figures that fail."""
-    Pipeline(lab.root).dvc("repro", "evaluate", "floors")
-    done = lab.run("tintype", "gate", "--json", check=False)
+    Pipeline(project.root).dvc("repro", "evaluate", "floors")
+    done = project.run("tintype", "gate", "--json", check=False)
     figures = json.loads(done.stdout)["figures"]
     return done.returncode, {(f["row"], f["metric"]): f["verdict"] for f in figures if f["fails"]}
 
 
 @pytest.fixture
-def restored(lab):
-    """The lab; after the test it is as committed."""
-    yield lab
-    lab.run("git", "checkout", "-q", ".")
+def restored(project):
+    """The project; after the test it is as committed."""
+    yield project
+    project.run("git", "checkout", "-q", ".")
 
 
 @pytest.mark.parametrize("seed", OTHERS)

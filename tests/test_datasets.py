@@ -189,7 +189,7 @@ def test_a_disk_that_is_full(archive, monkeypatch):
         fetch(archive)
 
 
-def test_two_labs_download_once(archive, server):
+def test_two_projects_download_once(archive, server):
     server.breaks = [1000] * 20
     threads = [threading.Thread(target=fetch, args=[archive]) for _ in range(2)]
     for thread in threads:
@@ -248,10 +248,10 @@ def put(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(jpeg(number))
 
 
-def listed(lab: Path) -> dict[str, str]:
+def listed(project: Path) -> dict[str, str]:
     """What labels.csv says, once the files are seen to be those, and photos."""
-    photos = lab / "raw/photos"
-    rows = {row["path"]: row["class"] for row in read_table(lab / "raw/labels.csv")}
+    photos = project / "raw/photos"
+    rows = {row["path"]: row["class"] for row in read_table(project / "raw/labels.csv")}
     assert {path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.is_file()} == set(rows)
     for path in rows:
         with Image.open(photos / path) as image:
@@ -312,9 +312,9 @@ def test_the_draw_is_seeded_and_knows_no_order(flowers, server, monkeypatch, tmp
     assert len({frozenset(rows) for rows in draws.values()}) > 1
 
 
-def test_a_lab_shares_what_another_has_downloaded(flowers, server, tmp_path):
-    for lab in (tmp_path / "one", tmp_path / "two"):
-        download(data("flowers102"), lab / "raw", lab)
+def test_a_project_shares_what_another_has_downloaded(flowers, server, tmp_path):
+    for project in (tmp_path / "one", tmp_path / "two"):
+        download(data("flowers102"), project / "raw", project)
     assert len(server.asked) == 2
 
 

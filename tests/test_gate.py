@@ -1,4 +1,4 @@
-"""The metric gate: its verdicts, its tolerances, and a lab that passes and fails it."""
+"""The metric gate: its verdicts, its tolerances, and a project that passes and fails it."""
 
 import json
 import math
@@ -8,9 +8,9 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from conftest import CHECKOUT, Lab
+from conftest import CHECKOUT, Project
 
-from tintype.config import FLOOR_NAMES, ConfigError, Gate, load_lab
+from tintype.config import FLOOR_NAMES, ConfigError, Gate, load_project
 from tintype.gate.compare import Verdict, compare
 from tintype.gate.show import as_json, as_markdown, as_text
 from tintype.gate.tolerances import DEVIATIONS, tolerances
@@ -156,13 +156,13 @@ def test_a_tolerance_lies_over_every_rows_spread():
     assert (found["ssim"].absolute, found["ssim"].relative) == (0.001, 0)  # no spread: what a table shows
 
 
-def test_the_default_labs_tolerances_are_those_of_its_spread():
+def test_the_default_projects_tolerances_are_those_of_its_spread():
     spread = pd.read_csv(CHECKOUT / "report/spread.csv")
-    gate = load_lab(CHECKOUT / "params.yaml").gate
+    gate = load_project(CHECKOUT / "params.yaml").gate
     assert gate is not None
     assert gate.tolerances == tolerances(spread)
     assert spread["seed"].nunique() >= 5
-    assert set(spread["row"]) == {*FLOOR_NAMES, *load_lab(CHECKOUT / "params.yaml").rows}
+    assert set(spread["row"]) == {*FLOOR_NAMES, *load_project(CHECKOUT / "params.yaml").rows}
 
 
 def test_a_metric_that_only_some_rows_have_is_judged_by_those():
@@ -174,83 +174,83 @@ def test_a_metric_that_only_some_rows_have_is_judged_by_those():
 
 
 @pytest.fixture(scope="module")
-def gated_lab(finished_lab, tmp_path_factory):
-    """A clone of the tiny lab that has tolerances, with all data from the other's cache."""
-    root = tmp_path_factory.mktemp("gated") / "lab"
-    finished_lab.run("git", "clone", "-q", ".", str(root))
-    lab = Lab(root)
-    lab.run("dvc", "cache", "dir", "--local", str(finished_lab.root / ".dvc/cache"))
-    lab.run("dvc", "checkout", "-q")
+def gated_project(finished_project, tmp_path_factory):
+    """A clone of the tiny project that has tolerances, with all data from the other's cache."""
+    root = tmp_path_factory.mktemp("gated") / "project"
+    finished_project.run("git", "clone", "-q", ".", str(root))
+    project = Project(root)
+    project.run("dvc", "cache", "dir", "--local", str(finished_project.root / ".dvc/cache"))
+    project.run("dvc", "checkout", "-q")
     names = json.loads((root / "metrics/wgan_gp_l2_class.json").read_text())  # with class_accuracy, the others' too
     wide = {
         name: {"direction": metric_of(name).direction or "none", "absolute": 0.01, "relative": 0.5} for name in names
     }
-    lab.change_params({"gate": {"too_good": 10.0, "tolerances": wide}})
-    lab.commit("tolerances")
-    return lab
+    project.change_params({"gate": {"too_good": 10.0, "tolerances": wide}})
+    project.commit("tolerances")
+    return project
 
 
-def test_the_gate_needs_no_run_of_what_did_not_change(gated_lab):
-    done = gated_lab.run("tintype", "gate", "--against", "HEAD~1")
+def test_the_gate_needs_no_run_of_what_did_not_change(gated_project):
+    done = gated_project.run("tintype", "gate", "--against", "HEAD~1")
     assert done.stdout == f"gate passed against HEAD~1: {4 * 12 + 1} same\n"
-    assert "Data and pipelines are up to date" in gated_lab.run("dvc", "repro", "evaluate", "floors").stdout
+    assert "Data and pipelines are up to date" in gated_project.run("dvc", "repro", "evaluate", "floors").stdout
 
 
-def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_lab):
-    source = gated_lab.root / "src/tintype/evaluation.py"
+def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_project):
+    source = gated_project.root / "src/tintype/evaluation.py"
     kept = source.read_text()
     assert 'cache.split("test")' in kept
     source.write_text(kept.replace('cache.split("test")', 'cache.split("train")'))
     try:
-        stale = gated_lab.run("tintype", "gate", check=False)
+        stale = gated_project.run("tintype", "gate", check=False)
         assert stale.returncode == 2
         assert stale.stderr.startswith("error: the figures here are not those of the code and params here: ")
         assert "its code changed; run `dvc repro` first" in stale.stderr
 
-        gated_lab.run("dvc", "repro", "evaluate", "floors")
-        leak = gated_lab.run("tintype", "gate", "--json", check=False)
+        gated_project.run("dvc", "repro", "evaluate", "floors")
+        leak = gated_project.run("tintype", "gate", "--json", check=False)
         assert leak.returncode == 1
         failing = {(f["row"], f["metric"]) for f in json.loads(leak.stdout)["figures"] if f["fails"]}
         assert {("gray", "ciede2000"), ("gan_l1", "ciede2000"), ("wgan_gp_l2_class", "psnr")} <= failing
     finally:
-        gated_lab.run("git", "checkout", "-q", ".")
-        gated_lab.run("dvc", "checkout", "-q", "--force")
+        gated_project.run("git", "checkout", "-q", ".")
+        gated_project.run("dvc", "checkout", "-q", "--force")
 
 
-def test_a_row_that_is_gone_closes_the_gate(gated_lab):
-    gated_lab.change_params({"rows": {"gan_l1": {}}})
+def test_a_row_that_is_gone_closes_the_gate(gated_project):
+    gated_project.change_params({"rows": {"gan_l1": {}}})
     try:
-        gated_lab.run("dvc", "repro", "evaluate", "floors")
-        done = gated_lab.run("tintype", "gate", "--md", check=False)
+        gated_project.run("dvc", "repro", "evaluate", "floors")
+        done = gated_project.run("tintype", "gate", "--md", check=False)
     finally:
-        gated_lab.run("git", "checkout", "-q", ".")
-        gated_lab.run("dvc", "checkout", "-q", "--force")
+        gated_project.run("git", "checkout", "-q", ".")
+        gated_project.run("dvc", "checkout", "-q", "--force")
     assert done.returncode == 1
     assert "| `wgan_gp_l2_class` | psnr |" in done.stdout
     assert "missing: the row is gone" in done.stdout
 
 
-def test_no_change_is_judged_by_tolerances_that_it_brings_along(gated_lab):
-    metrics = gated_lab.root / "metrics/gan_l1.json"
+def test_no_change_is_judged_by_tolerances_that_it_brings_along(gated_project):
+    metrics = gated_project.root / "metrics/gan_l1.json"
     kept = metrics.read_text()
-    # A lab at a revision with better figures than it has now; and with it a change that calls this loss chance.
+    # A project at a revision with better figures than it has now; and with it a change that calls this loss chance.
     metrics.write_text(json.dumps({**json.loads(kept), "psnr": 60.0}))
-    gated_lab.commit("better figures")
+    gated_project.commit("better figures")
     metrics.write_text(kept)
     try:
-        gated_lab.change_params({"gate": {"tolerances": {"psnr": {"absolute": 1000.0}}}})
-        done = gated_lab.run("tintype", "gate", check=False)
+        gated_project.change_params({"gate": {"tolerances": {"psnr": {"absolute": 1000.0}}}})
+        done = gated_project.run("tintype", "gate", check=False)
         assert done.returncode == 1
         assert next(line.split()[:2] for line in done.stdout.splitlines() if "worse" in line) == ["gan_l1", "psnr"]
 
-        gated_lab.change_params({"gate": {"tolerances": {"psnr": {"direction": "min"}}}})
-        done = gated_lab.run("tintype", "gate", check=False)
+        gated_project.change_params({"gate": {"tolerances": {"psnr": {"direction": "min"}}}})
+        done = gated_project.run("tintype", "gate", check=False)
         assert (done.returncode, done.stderr) == (
             2,
             "error: gate.tolerances.psnr.direction = 'min': allowed: 'max'\n",
         )
     finally:
-        gated_lab.run("git", "reset", "-q", "--hard", "HEAD~1")
+        gated_project.run("git", "reset", "-q", "--hard", "HEAD~1")
 
 
 @pytest.mark.parametrize(
@@ -265,18 +265,18 @@ def test_no_change_is_judged_by_tolerances_that_it_brings_along(gated_lab):
         ("dvc.lock", "<<<<<<< main\nstages:\n=======\nstages: {}\n>>>>>>> other\n", "dvc.lock: not YAML: "),
     ],
 )
-def test_what_is_broken_cannot_be_compared(gated_lab, path, text, message):
-    file = gated_lab.root / path
+def test_what_is_broken_cannot_be_compared(gated_project, path, text, message):
+    file = gated_project.root / path
     kept = file.read_text()
     if text is None:
         file.unlink()
     else:
         file.write_text(text)
-        gated_lab.commit("broken")
+        gated_project.commit("broken")
     if path.startswith("metrics"):
         file.write_text(kept)
-    done = gated_lab.run("tintype", "gate", check=False)
-    gated_lab.run("git", "reset", "-q", "--hard", "HEAD~1" if text else "HEAD")
+    done = gated_project.run("tintype", "gate", check=False)
+    gated_project.run("git", "reset", "-q", "--hard", "HEAD~1" if text else "HEAD")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
@@ -287,28 +287,28 @@ def test_what_is_broken_cannot_be_compared(gated_lab, path, text, message):
     [
         (["--against", "nowhere"], "'nowhere': git knows no such revision here"),
         (["--md", "--json"], "--md --json: allowed is one of the two"),
-        (["--against", "unmeasured"], "unmeasured: has no metrics/*.json of this lab; allowed: a revision where"),
+        (["--against", "unmeasured"], "unmeasured: has no metrics/*.json of this project; allowed: a revision where"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line_and_exit_2(gated_lab, words, message):
-    empty = gated_lab.run("git", "hash-object", "-t", "tree", "/dev/null").stdout.strip()
-    commit = gated_lab.run("git", "commit-tree", empty, "-m", "nothing").stdout.strip()
-    gated_lab.run("git", "tag", "-f", "unmeasured", commit)
-    done = gated_lab.run("tintype", "gate", *words, check=False)
+def test_what_cannot_be_compared_is_one_line_and_exit_2(gated_project, words, message):
+    empty = gated_project.run("git", "hash-object", "-t", "tree", "/dev/null").stdout.strip()
+    commit = gated_project.run("git", "commit-tree", empty, "-m", "nothing").stdout.strip()
+    gated_project.run("git", "tag", "-f", "unmeasured", commit)
+    done = gated_project.run("tintype", "gate", *words, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_lab_without_tolerances_or_git_is_told_so(finished_lab, gated_lab, tmp_path):
-    done = finished_lab.run("tintype", "gate", check=False)
+def test_a_project_without_tolerances_or_git_is_told_so(finished_project, gated_project, tmp_path):
+    done = finished_project.run("tintype", "gate", check=False)
     assert (done.returncode, done.stderr) == (
         2,
         "error: gate: not in params.yaml; `tintype gate --calibrate` measures and writes it\n",
     )
     for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(gated_lab.root / name, tmp_path)
-    done = Lab(tmp_path).run("tintype", "gate", check=False)
+        shutil.copy(gated_project.root / name, tmp_path)
+    done = Project(tmp_path).run("tintype", "gate", check=False)
     assert done.returncode == 2
     assert "not in a git repository" in done.stderr
 
@@ -326,4 +326,4 @@ def test_tolerances_that_make_no_sense_are_refused(tmp_path, tolerances, message
     params["gate"] = {"too_good": 10.0, "tolerances": tolerances}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(ConfigError, match=re.escape(message)):
-        check_names(load_lab(tmp_path / "params.yaml"))
+        check_names(load_project(tmp_path / "params.yaml"))

@@ -24,7 +24,7 @@ from tintype.tracking import Tracker, create_store
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch, tmp_path):
-    """Neither in a lab nor installed from a checkout; caches of its own."""
+    """Neither in a project nor installed from a checkout; caches of its own."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow sets it when a Tracker tells it its store
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "CHECKOUT", tmp_path)
@@ -39,7 +39,7 @@ def saved(folder, seed):
 
 
 def finished(checkout):
-    """A lab's end: row a is registered, row b is not. Returns the ids of their runs."""
+    """A project's end: row a is registered, row b is not. Returns the ids of their runs."""
     Image.new("RGB", (4, 4)).save(checkout / "grid.png")
     tracker = Tracker(checkout, checkout)
     rows = {row: saved(checkout / "models" / row, seed) for seed, row in enumerate("ab")}
@@ -59,8 +59,8 @@ def finished(checkout):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """A checkout that is its own lab."""
+def project(tmp_path_factory):
+    """A checkout that is its own project."""
     checkout = tmp_path_factory.mktemp("checkout")
     (checkout / "params.yaml").write_text("repo: .\n")
     (checkout / "dvc.yaml").write_text("stages: {}\n")
@@ -71,17 +71,17 @@ def lab(tmp_path_factory):
 
 
 @pytest.mark.parametrize("reference", ["models:/colorizer@champion", "models:/colorizer/1", "RUN", "runs:/RUN"])
-def test_a_registered_model_where_it_lies(lab, monkeypatch, reference):
-    checkout, runs = lab
-    monkeypatch.chdir(checkout / "models/b")  # a lab's store is known in all of its folders
+def test_a_registered_model_where_it_lies(project, monkeypatch, reference):
+    checkout, runs = project
+    monkeypatch.chdir(checkout / "models/b")  # a project's store is known in all of its folders
     path, name, metrics = locate(reference.replace("RUN", runs["a"]))
     assert weights_hash(path) == weights_hash(checkout / "models/a")
     assert path.is_relative_to(checkout / "mlartifacts")  # no copy
     assert (name, metrics) == ("colorizer 1 (a)", {"psnr": 21.5})
 
 
-def test_a_run_that_was_not_registered_has_its_weights_in_its_lab(lab, monkeypatch):
-    checkout, runs = lab
+def test_a_run_that_was_not_registered_has_its_weights_in_its_project(project, monkeypatch):
+    checkout, runs = project
     monkeypatch.chdir(checkout)
     assert locate(runs["b"]) == (checkout / "models/b", f"b of run {runs['b'][:8]}", {"psnr": 21.5})
     shutil.move(checkout / "models/b", checkout / "models/kept")
@@ -94,18 +94,18 @@ def test_a_run_that_was_not_registered_has_its_weights_in_its_lab(lab, monkeypat
         shutil.move(checkout / "models/kept", checkout / "models/b")
 
 
-def test_the_store_of_a_lab_elsewhere_and_of_the_installed_checkout(lab, monkeypatch, tmp_path):
-    checkout, _ = lab
+def test_the_store_of_a_project_elsewhere_and_of_the_installed_checkout(project, monkeypatch, tmp_path):
+    checkout, _ = project
     (tmp_path / "params.yaml").write_text(f"repo: {checkout}\n")
     (tmp_path / "dvc.yaml").symlink_to(checkout / "dvc.yaml")
     assert locate("models:/colorizer/1").name == "colorizer 1 (a)"
-    (tmp_path / "params.yaml").write_text("train: {}\n")  # of a project that is not tintype's
+    (tmp_path / "params.yaml").write_text("train: {}\n")  # of a program that is not tintype
     monkeypatch.setattr(module, "CHECKOUT", checkout)
     assert locate("models:/colorizer/1").name == "colorizer 1 (a)"
 
 
-def test_folders_and_files(lab, tmp_path):
-    checkout, _ = lab
+def test_folders_and_files(project, tmp_path):
+    checkout, _ = project
     row = checkout / "models/a"
     assert locate(str(row)) == (row, "a", {})
     (checkout / "metrics").mkdir(exist_ok=True)
@@ -135,8 +135,8 @@ def test_folders_and_files(lab, tmp_path):
         ("models", "several models; allowed: one of models/a, models/b"),
     ],
 )
-def test_what_is_not_there_is_one_line(lab, monkeypatch, reference, message):
-    checkout, _ = lab
+def test_what_is_not_there_is_one_line(project, monkeypatch, reference, message):
+    checkout, _ = project
     (checkout / "metrics").mkdir(exist_ok=True)
     monkeypatch.chdir(checkout)
     with pytest.raises(ConfigError, match=message) as error:
@@ -144,8 +144,8 @@ def test_what_is_not_there_is_one_line(lab, monkeypatch, reference, message):
     assert "\n" not in str(error.value)
 
 
-def test_without_a_store_the_user_learns_what_to_do(lab, monkeypatch, tmp_path):
-    with pytest.raises(ConfigError, match=r"no lab around .*, and no MLFLOW_TRACKING_URI is set; `make repro`"):
+def test_without_a_store_the_user_learns_what_to_do(project, monkeypatch, tmp_path):
+    with pytest.raises(ConfigError, match=r"no project around .*, and no MLFLOW_TRACKING_URI is set; `make repro`"):
         locate("models:/colorizer@champion")
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "params.yaml").write_text("repo: .\n")
@@ -160,8 +160,8 @@ def test_without_a_store_the_user_learns_what_to_do(lab, monkeypatch, tmp_path):
         locate("models:/colorizer@champion")
 
 
-def test_a_model_registered_by_other_means_is_refused(lab, monkeypatch):
-    checkout, _ = lab
+def test_a_model_registered_by_other_means_is_refused(project, monkeypatch):
+    checkout, _ = project
     monkeypatch.chdir(checkout)
     client = mlflow.MlflowClient(store_uri(checkout))
     client.create_registered_model("foreign")
@@ -170,8 +170,8 @@ def test_a_model_registered_by_other_means_is_refused(lab, monkeypatch):
         locate("models:/foreign/1")
 
 
-def test_weights_that_left_the_store_are_missed(lab, monkeypatch):
-    checkout, _ = lab
+def test_weights_that_left_the_store_are_missed(project, monkeypatch):
+    checkout, _ = project
     monkeypatch.chdir(checkout)
     kept = checkout / "mlartifacts"
     kept.rename(checkout / "moved")

@@ -107,7 +107,7 @@ def installed(site):
     """A way to run a program on the wheel's content where some modules are not to be had."""
 
     def run(program, *words, without, cwd):
-        # HOME: no lab around, no caches; the checkout that this environment has installed is not seen, either.
+        # HOME: no project around, no caches; the checkout that this environment has installed is not seen, either.
         env = {**os.environ, "PYTHONPATH": str(site), "HOME": str(cwd)}
         env.pop("MLFLOW_TRACKING_URI", None)
         command = [sys.executable, "-c", WITHOUT + program, json.dumps(without), *map(str, words)]
@@ -184,7 +184,7 @@ def test_an_extra_brings_what_its_part_imports(installed, tmp_path, extras, prog
         (["serve", "--port", "0"], "serve"),
         (["colorize", "photo.png", "-o", "out", "--model", "WEIGHTS"], "torch"),
         (["export", "--onnx", "model.onnx", "--model", "WEIGHTS"], "export"),
-        (["colorize", "photo.png", "-o", "out", "--model", "models:/colorizer@champion"], "lab"),
+        (["colorize", "photo.png", "-o", "out", "--model", "models:/colorizer@champion"], "train"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else value,
 )

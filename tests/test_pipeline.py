@@ -1,4 +1,4 @@
-"""The tiny lab through the real chain: DVC runs it, MLflow keeps it."""
+"""The tiny project through the real chain: DVC runs it, MLflow keeps it."""
 
 import base64
 import csv
@@ -25,12 +25,12 @@ from tintype.store import store_uri
 
 
 @pytest.fixture
-def client(finished_lab):
-    return mlflow.MlflowClient(store_uri(finished_lab.root))
+def client(finished_project):
+    return mlflow.MlflowClient(store_uri(finished_project.root))
 
 
-def test_report_has_floors_and_rows_with_every_metric(finished_lab):
-    with (finished_lab.root / "report/table.csv").open() as file:
+def test_report_has_floors_and_rows_with_every_metric(finished_project):
+    with (finished_project.root / "report/table.csv").open() as file:
         rows = {row["row"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"]
     names = (
@@ -42,74 +42,74 @@ def test_report_has_floors_and_rows_with_every_metric(finished_lab):
     assert rows["gan_l1"]["class_accuracy"] == ""  # it has no class branch
     assert 0 <= float(rows["wgan_gp_l2_class"]["class_accuracy"]) <= 1
     for row, values in rows.items():
-        metrics = json.loads((finished_lab.root / f"metrics/{row}.json").read_text())
+        metrics = json.loads((finished_project.root / f"metrics/{row}.json").read_text())
         assert {name: float(values[name]) for name in metrics} == metrics
 
 
-def test_a_second_repro_changes_nothing(finished_lab):
-    assert "Data and pipelines are up to date" in finished_lab.run("dvc", "repro").stdout
+def test_a_second_repro_changes_nothing(finished_project):
+    assert "Data and pipelines are up to date" in finished_project.run("dvc", "repro").stdout
 
 
-def test_an_overridden_param_retrains_only_the_rows_that_inherit_it(finished_lab, client):
+def test_an_overridden_param_retrains_only_the_rows_that_inherit_it(finished_project, client):
     before = client.get_model_version_by_alias("colorizer", "champion").version
-    done = finished_lab.run("dvc", "exp", "run", "-n", "heavy-l1", "-S", "loss.l1_weight=512")
+    done = finished_project.run("dvc", "exp", "run", "-n", "heavy-l1", "-S", "loss.l1_weight=512")
     assert "Running stage 'train@gan_l1'" in done.stdout
     assert "train@wgan_gp_l2_class' didn't change" in done.stdout
     assert client.get_model_version_by_alias("colorizer", "champion").version == before
 
-    shown = finished_lab.run("dvc", "exp", "show", "--csv").stdout
+    shown = finished_project.run("dvc", "exp", "show", "--csv").stdout
     assert "heavy-l1" in shown
-    params = finished_lab.run("dvc", "params", "diff", "--json").stdout
+    params = finished_project.run("dvc", "params", "diff", "--json").stdout
     assert json.loads(params)["params.yaml"]["loss.l1_weight"] == {"old": 100.0, "new": 512, "diff": 412.0}
-    changed = json.loads(finished_lab.run("dvc", "metrics", "diff", "--json").stdout)
+    changed = json.loads(finished_project.run("dvc", "metrics", "diff", "--json").stdout)
     assert "metrics/gan_l1.json" in changed
     assert "metrics/wgan_gp_l2_class.json" not in changed
 
-    finished_lab.run("git", "checkout", "-q", ".")
-    finished_lab.run("dvc", "checkout", "-q")
-    assert "Running stage 'train" not in finished_lab.run("dvc", "repro").stdout
+    finished_project.run("git", "checkout", "-q", ".")
+    finished_project.run("dvc", "checkout", "-q")
+    assert "Running stage 'train" not in finished_project.run("dvc", "repro").stdout
 
 
-def test_every_trained_row_is_an_mlflow_run_that_says_how_to_make_it_again(finished_lab, client):
-    experiment = client.get_experiment_by_name(finished_lab.root.name)
+def test_every_trained_row_is_an_mlflow_run_that_says_how_to_make_it_again(finished_project, client):
+    experiment = client.get_experiment_by_name(finished_project.root.name)
     runs = client.search_runs([experiment.experiment_id], "tags.row = 'gan_l1'", order_by=["attributes.start_time ASC"])
     run = runs[0]
     assert run.info.run_name == "gan_l1"
     assert run.info.status == "FINISHED"
     assert run.data.params["loss.l1_weight"] == "100.0"
     assert run.data.params["training.phases.0.train"] == "adversarial"
-    assert run.data.tags["weights_sha256"] == weights_hash(finished_lab.root / "models/gan_l1")
+    assert run.data.tags["weights_sha256"] == weights_hash(finished_project.root / "models/gan_l1")
     assert run.data.tags["stage"] == "train"
     commit = run.data.tags["git_commit"]
     assert run.data.tags["reproduce"] == f"git checkout {commit} && cd . && dvc repro evaluate@gan_l1"
     assert {"git_commit", "git_dirty", "data_sha256", "config_sha256"} <= set(run.data.tags)
     assert [point.step for point in client.get_metric_history(run.info.run_id, "l1")] == [1, 2]
-    metrics = json.loads((finished_lab.root / "metrics/gan_l1.json").read_text())
+    metrics = json.loads((finished_project.root / "metrics/gan_l1.json").read_text())
     assert run.data.metrics["test_ciede2000"] == pytest.approx(metrics["ciede2000"])
     assert [file.path for file in client.list_artifacts(run.info.run_id, "samples")] == ["samples/gan_l1.png"]
     assert run.inputs.dataset_inputs[0].dataset.digest == run.data.tags["data_sha256"][:32]
 
 
-def test_best_row_is_registered_once_as_champion(finished_lab, client):
-    registered = json.loads((finished_lab.root / "report/registered.json").read_text())
+def test_best_row_is_registered_once_as_champion(finished_project, client):
+    registered = json.loads((finished_project.root / "report/registered.json").read_text())
     champion = client.get_model_version_by_alias("colorizer", "champion")
     assert registered["alias"] == "champion"
-    assert not list((finished_lab.root / "mlartifacts").rglob("*.onnx"))  # the released model stays in the package
-    assert champion.tags["weights_sha256"] == weights_hash(finished_lab.root / "models" / registered["row"])
+    assert not list((finished_project.root / "mlartifacts").rglob("*.onnx"))  # the released model stays in the package
+    assert champion.tags["weights_sha256"] == weights_hash(finished_project.root / "models" / registered["row"])
     versions = len(client.search_model_versions("name = 'colorizer'"))
-    finished_lab.run("dvc", "repro", "--force", "--single-item", "register")
+    finished_project.run("dvc", "repro", "--force", "--single-item", "register")
     assert len(client.search_model_versions("name = 'colorizer'")) == versions
 
 
 @pytest.mark.slow
-def test_champion_answers_over_http_with_full_size_photos(finished_lab):
+def test_champion_answers_over_http_with_full_size_photos(finished_project):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     serve = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/colorizer@champion"]
     server = subprocess.Popen(
         [*serve, "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-        env={**os.environ, "MLFLOW_TRACKING_URI": store_uri(finished_lab.root)},
+        env={**os.environ, "MLFLOW_TRACKING_URI": store_uri(finished_project.root)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -138,16 +138,16 @@ def test_champion_answers_over_http_with_full_size_photos(finished_lab):
         np.testing.assert_allclose(rgb2lab(color)[..., 0], rgb2lab(gray)[..., 0], atol=1.0)
 
 
-def test_the_command_line_and_python_take_the_champion_of_the_lab_around(finished_lab, tmp_path):
+def test_the_command_line_and_python_take_the_champion_of_the_project_around(finished_project, tmp_path):
     photo = tmp_path / "cat.png"
     Image.fromarray(data.chelsea()).convert("L").save(photo)
     words = ["--model", "models:/colorizer@champion", "--device", "cpu"]
-    finished_lab.run("tintype", "colorize", str(photo), "-o", str(tmp_path / "out"), *words)
+    finished_project.run("tintype", "colorize", str(photo), "-o", str(tmp_path / "out"), *words)
     code = (
         "import sys; from tintype import Colorizer;"
         "Colorizer.load('models:/colorizer@champion', device='cpu')(sys.argv[1]).save(sys.argv[2])"
     )
-    finished_lab.run(sys.executable, "-c", code, str(photo), str(tmp_path / "python.png"))
+    finished_project.run(sys.executable, "-c", code, str(photo), str(tmp_path / "python.png"))
     with Image.open(tmp_path / "out/cat.png") as one, Image.open(tmp_path / "python.png") as other:
         assert (one.size, one.mode) == ((451, 300), "RGB")
         assert one.tobytes() == other.tobytes()
@@ -170,36 +170,36 @@ def _wait_for(url, server):
     pytest.fail(f"{url} did not answer")
 
 
-def test_plots_page_opens_offline_with_all_rows_on_one_chart(finished_lab):
-    finished_lab.run("dvc", "plots", "show")
-    page = (finished_lab.root / "dvc_plots/index.html").read_text()
+def test_plots_page_opens_offline_with_all_rows_on_one_chart(finished_project):
+    finished_project.run("dvc", "plots", "show")
+    page = (finished_project.root / "dvc_plots/index.html").read_text()
     assert 'src="http' not in page
     assert "src='http" not in page
     assert "window.vegaEmbed" in page
     assert '"row": "gan_l1"' in page
     assert '"row": "wgan_gp_l2_class"' in page
     assert "samples_gan_l1.png" in page.replace("/", "_")
-    shutil.rmtree(finished_lab.root / "dvc_plots")
+    shutil.rmtree(finished_project.root / "dvc_plots")
 
 
 @pytest.mark.slow
-def test_a_grid_runs_in_the_queue_two_at_a_time(finished_lab):
+def test_a_grid_runs_in_the_queue_two_at_a_time(finished_project):
     for weight in (10, 20):
-        finished_lab.run("dvc", "exp", "run", "--queue", "-n", f"l1-{weight}", "-S", f"loss.l1_weight={weight}")
-    finished_lab.run("dvc", "queue", "start", "-j", "2")
+        finished_project.run("dvc", "exp", "run", "--queue", "-n", f"l1-{weight}", "-S", f"loss.l1_weight={weight}")
+    finished_project.run("dvc", "queue", "start", "-j", "2")
     for _ in range(300):
-        status = finished_lab.run("dvc", "queue", "status").stdout
+        status = finished_project.run("dvc", "queue", "status").stdout
         if "Queued" not in status and "Running" not in status:
             break
         time.sleep(2)
-    finished_lab.run("dvc", "queue", "stop")
+    finished_project.run("dvc", "queue", "stop")
     assert status.count("Success") == 2, status
-    shown = finished_lab.run("dvc", "exp", "show", "--csv").stdout
+    shown = finished_project.run("dvc", "exp", "show", "--csv").stdout
     assert "l1-10" in shown
     assert "l1-20" in shown
     # The runs of experiments in temporary copies are in the project's own store.
-    client = mlflow.MlflowClient(store_uri(finished_lab.root))
-    experiment = client.get_experiment_by_name(finished_lab.root.name)
+    client = mlflow.MlflowClient(store_uri(finished_project.root))
+    experiment = client.get_experiment_by_name(finished_project.root.name)
     runs = client.search_runs([experiment.experiment_id], "tags.dvc_experiment = 'l1-10'")
     assert [run.data.params["loss.l1_weight"] for run in runs] == ["10.0"]
 
@@ -216,21 +216,21 @@ def test_a_grid_runs_in_the_queue_two_at_a_time(finished_lab):
         ({"register": {"metric": "beauty"}}, "register.metric = 'beauty'"),
     ],
 )
-def test_a_bad_param_is_one_line_before_any_work(finished_lab, change, message):
-    kept = (finished_lab.root / "params.yaml").read_text()
-    finished_lab.change_params(change)
+def test_a_bad_param_is_one_line_before_any_work(finished_project, change, message):
+    kept = (finished_project.root / "params.yaml").read_text()
+    finished_project.change_params(change)
     try:
-        done = finished_lab.run(
+        done = finished_project.run(
             sys.executable, "stages/configure.py", "params.yaml", "data/curated", "data/features", "x", check=False
         )
     finally:
-        (finished_lab.root / "params.yaml").write_text(kept)
+        (finished_project.root / "params.yaml").write_text(kept)
     assert done.returncode == 2
     assert done.stderr.startswith("error: " + message)
     assert done.stderr.count("\n") == 1
 
 
-def test_a_class_loss_without_classes_is_refused(finished_lab, tmp_path):
+def test_a_class_loss_without_classes_is_refused(finished_project, tmp_path):
     (tmp_path / "summary.json").write_text('{"classes": [], "photos": {}, "rejected": {}}')
     command = [
         sys.executable,
@@ -240,6 +240,6 @@ def test_a_class_loss_without_classes_is_refused(finished_lab, tmp_path):
         "data/features",
         str(tmp_path / "out"),
     ]
-    done = finished_lab.run(*command, check=False)
+    done = finished_project.run(*command, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: rows.wgan_gp_l2_class: loss.class_weight = 0.003: needs photos of at least 2")

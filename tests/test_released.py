@@ -178,7 +178,7 @@ def test_weights_of_another_architecture_are_refused_by_the_first_difference(eve
 def test_reading_its_weights_without_onnx_names_the_extra(everyday, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "tintype.inference.onnx_weights", raising=False)
-    with pytest.raises(ConfigError, match=r"generator\.weights = 'everyday': onnx is not installed; .*tintype\[lab\]"):
+    with pytest.raises(ConfigError, match=r"generator\.weights = 'everyday': onnx is not installed; .*\[train\]"):
         released_state_dict()
 
 

@@ -1,4 +1,4 @@
-"""`tintype reproduce`: runs of the tiny lab made again, changed behind its back, and refused."""
+"""`tintype reproduce`: runs of the tiny project made again, changed behind its back, and refused."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import mlflow
 import psutil
 import pytest
 import yaml
-from conftest import Lab
+from conftest import Project
 
 from tintype.config import ConfigError, Gate
 from tintype.models import weights_hash
@@ -24,14 +24,14 @@ from tintype.reproduce.origin import find_origin
 
 
 @pytest.fixture
-def store(finished_lab, tmp_path, monkeypatch):
-    """A copy of the lab's MLflow store, to change; every command of the test uses it."""
-    shutil.copy(finished_lab.root / "mlflow.db", tmp_path)
+def store(finished_project, tmp_path, monkeypatch):
+    """A copy of the project's MLflow store, to change; every command of the test uses it."""
+    shutil.copy(finished_project.root / "mlflow.db", tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     client = mlflow.MlflowClient(uri)
-    # The lab ran before its first commit, which holds just what ran.
-    run_id, commit = champion(client), finished_lab.run("git", "rev-parse", "HEAD").stdout.strip()
+    # The project ran before its first commit, which holds just what ran.
+    run_id, commit = champion(client), finished_project.run("git", "rev-parse", "HEAD").stdout.strip()
     for prefix in ("", "test_"):
         client.set_tag(run_id, f"{prefix}git_commit", commit)
         client.set_tag(run_id, f"{prefix}git_dirty", "false")
@@ -42,70 +42,72 @@ def champion(client):
     return client.get_model_version_by_alias("colorizer", "champion").run_id
 
 
-def state(lab):
+def state(project):
     """All that a reproduction must leave as it was."""
     git = [("worktree", "list"), ("status", "--porcelain"), ("for-each-ref",)]
-    files = [path for root in (".dvc/cache", ".tintype", "mlartifacts") for path in (lab.root / root).rglob("*")]
+    files = [path for root in (".dvc/cache", ".tintype", "mlartifacts") for path in (project.root / root).rglob("*")]
     store = Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"))
-    return [lab.run("git", *words).stdout for words in git], sorted(map(str, files)), store.read_bytes()
+    return [project.run("git", *words).stdout for words in git], sorted(map(str, files)), store.read_bytes()
 
 
-def test_the_champion_is_made_again_to_the_bit_and_leaves_nothing(finished_lab, store):
-    row = json.loads((finished_lab.root / "report/registered.json").read_text())["row"]
-    before = state(finished_lab)
-    done = finished_lab.run("tintype", "reproduce", "models:/colorizer@champion")
+def test_the_champion_is_made_again_to_the_bit_and_leaves_nothing(finished_project, store):
+    row = json.loads((finished_project.root / "report/registered.json").read_text())["row"]
+    before = state(finished_project)
+    done = finished_project.run("tintype", "reproduce", "models:/colorizer@champion")
     assert f"Running stage 'train@{row}'" in done.stderr
     assert f"Running stage 'evaluate@{row}'" in done.stderr
     assert "Running stage 'preprocess'" not in done.stderr  # from the cache
     lines = done.stdout.splitlines()
     assert lines[-1] == "reproduced: identical to the bit"
     verdicts = {line.split()[0]: line.split()[1:] for line in lines[1:-1]}
-    digest = weights_hash(finished_lab.root / "models" / row)[:16]
+    digest = weights_hash(finished_project.root / "models" / row)[:16]
     assert verdicts["weights"] == [digest, digest, "identical"]
-    metrics = json.loads((finished_lab.root / f"metrics/{row}.json").read_text())
+    metrics = json.loads((finished_project.root / f"metrics/{row}.json").read_text())
     assert verdicts.keys() == {"config", "photos", "weights", *metrics}
-    assert state(finished_lab) == before
+    assert state(finished_project) == before
 
 
-def test_a_run_from_uncommitted_changes_is_found_by_the_lock_that_was_committed_later(finished_lab):
-    head = finished_lab.run("git", "rev-parse", "HEAD").stdout.strip()  # the tiny lab ran, then its lock was committed
-    before = finished_lab.run("git", "rev-parse", "HEAD~1").stdout.strip()
-    tags = {"row": "gan_l1", "lab": ".", "git_commit": before, "git_dirty": "true", "weights_sha256": "x"}
+def test_a_run_from_uncommitted_changes_is_found_by_the_lock_that_was_committed_later(finished_project):
+    head = finished_project.run(
+        "git", "rev-parse", "HEAD"
+    ).stdout.strip()  # the tiny project ran, then its lock was committed
+    before = finished_project.run("git", "rev-parse", "HEAD~1").stdout.strip()
+    tags = {"row": "gan_l1", "project": ".", "git_commit": before, "git_dirty": "true", "weights_sha256": "x"}
     with pytest.raises(ConfigError, match="made from uncommitted changes"):
-        find_origin("run", tags, finished_lab.root)
-    tags["model_md5"] = out_hash(Pipeline(finished_lab.root).lock(), "models/gan_l1")
-    assert find_origin("run", tags, finished_lab.root).commit == head
+        find_origin("run", tags, finished_project.root)
+    tags["model_md5"] = out_hash(Pipeline(finished_project.root).lock(), "models/gan_l1")
+    assert find_origin("run", tags, finished_project.root).commit == head
 
 
-def test_what_is_not_the_same_is_named(finished_lab, store):
+def test_what_is_not_the_same_is_named(finished_project, store):
     run_id = champion(store)
     store.set_tag(run_id, "weights_sha256", "0" * 64)
     store.log_metric(run_id, "test_psnr", 99.0)
-    before = state(finished_lab)
-    done = finished_lab.run("tintype", "reproduce", run_id, check=False)
+    before = state(finished_project)
+    done = finished_project.run("tintype", "reproduce", run_id, check=False)
     assert done.returncode == 1
     last = "not reproduced: not the same: weights, psnr; torch, device and threads are the same"
     assert done.stdout.splitlines()[-1] == last
-    assert state(finished_lab) == before
+    assert state(finished_project) == before
 
 
 @pytest.mark.slow
-def test_a_run_of_an_experiment_is_made_from_the_commit_of_the_experiment(finished_lab, store):
+def test_a_run_of_an_experiment_is_made_from_the_commit_of_the_experiment(finished_project, store):
     experiment = ("-n", "bold", "-S", "loss.l1_weight=512")
-    finished_lab.run("dvc", "exp", "run", "--temp", *experiment, "evaluate@gan_l1")
+    finished_project.run("dvc", "exp", "run", "--temp", *experiment, "evaluate@gan_l1")
     try:
         names = [experiment.experiment_id for experiment in store.search_experiments()]
         (run,) = store.search_runs(names, "tags.dvc_experiment = 'bold'")
         assert run.data.tags["git_dirty"] == "true"  # its params are in no commit of a branch
-        before = state(finished_lab)
-        done = finished_lab.run("tintype", "reproduce", f"runs:/{run.info.run_id}")
+        before = state(finished_project)
+        done = finished_project.run("tintype", "reproduce", f"runs:/{run.info.run_id}")
         assert "reproduced: identical to the bit" in done.stdout
         assert run.data.tags["weights_sha256"] != store.get_run(champion(store)).data.tags["weights_sha256"]
-        assert state(finished_lab) == before
+        assert state(finished_project) == before
     finally:
-        finished_lab.run("dvc", "exp", "remove", "bold")
+        finished_project.run("dvc", "exp", "remove", "bold")
     with pytest.raises(ConfigError, match=r"DVC's experiment 'bold' on .* is not in this checkout; `dvc exp pull`"):
-        reproduce(run.info.run_id, finished_lab.root)
+        reproduce(run.info.run_id, finished_project.root)
 
 
 @pytest.mark.slow
@@ -113,29 +115,31 @@ def test_a_run_of_an_experiment_is_made_from_the_commit_of_the_experiment(finish
     ("change", "code", "told"),
     [
         ({}, 0, "reproduced: identical to the bit"),
-        ({"filter": {"seed": 2}}, 1, "not reproduced: the lab's photos are not those of the run"),
-        ({"loss": {"l1_weight": 3.0}}, 2, "loss.l1_weight: was 100.0 in the run, is 3.0 in its lab now"),
+        ({"filter": {"seed": 2}}, 1, "not reproduced: the project's photos are not those of the run"),
+        ({"loss": {"l1_weight": 3.0}}, 2, "loss.l1_weight: was 100.0 in the run, is 3.0 in its project now"),
     ],
 )
-def test_a_lab_outside_git_is_made_again_from_its_present_params(finished_lab, store, tmp_path, change, code, told):
-    # It has the photos and params of the champion's lab, and a store that says the champion was made in it.
-    lab = Lab(tmp_path / "my lab")
-    lab.root.mkdir()
-    (lab.root / "params.yaml").write_text(yaml.safe_dump({**finished_lab.params(), "repo": str(finished_lab.root)}))
-    lab.change_params(change)
-    (lab.root / "dvc.yaml").symlink_to(finished_lab.root / "dvc.yaml")
-    store.set_tag(champion(store), "lab", str(lab.root))
-    done = lab.run("tintype", "reproduce", "models:/colorizer/1", check=False)
+def test_a_project_outside_git_is_made_again_from_present_params(finished_project, store, tmp_path, change, code, told):
+    # It has the photos and params of the champion's project, and a store that says the champion was made in it.
+    project = Project(tmp_path / "my project")
+    project.root.mkdir()
+    (project.root / "params.yaml").write_text(
+        yaml.safe_dump({**finished_project.params(), "repo": str(finished_project.root)})
+    )
+    project.change_params(change)
+    (project.root / "dvc.yaml").symlink_to(finished_project.root / "dvc.yaml")
+    store.set_tag(champion(store), "project", str(project.root))
+    done = project.run("tintype", "reproduce", "models:/colorizer/1", check=False)
     assert done.returncode == code, done.stderr[-2000:]
     assert told in (done.stdout or done.stderr).splitlines()[-1]
-    assert "tintype/reproduce-" not in finished_lab.run("git", "worktree", "list").stdout
+    assert "tintype/reproduce-" not in finished_project.run("git", "worktree", "list").stdout
 
 
-def test_a_kill_leaves_no_worktree_and_no_process(finished_lab, store):
-    before = state(finished_lab)
+def test_a_kill_leaves_no_worktree_and_no_process(finished_project, store):
+    before = state(finished_project)
     killed = subprocess.Popen(
         [Path(sys.executable).parent / "tintype", "reproduce", champion(store)],
-        cwd=finished_lab.root,
+        cwd=finished_project.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -149,7 +153,7 @@ def test_a_kill_leaves_no_worktree_and_no_process(finished_lab, store):
     killed.communicate(timeout=60)
     assert killed.returncode == 128 + signal.SIGTERM
     assert psutil.wait_procs(started, timeout=60)[1] == []
-    assert state(finished_lab) == before
+    assert state(finished_project) == before
 
 
 @pytest.mark.parametrize(
@@ -158,13 +162,13 @@ def test_a_kill_leaves_no_worktree_and_no_process(finished_lab, store):
         ({"git_commit": "none", "git_dirty": "unknown"}, "run ID: made before there was a commit"),
         ({"git_dirty": "true"}, "run ID: made from uncommitted changes to [0-9a-f]{12}; no commit holds what ran"),
         ({"git_commit": "c0ffee" * 6 + "c0ff"}, "run ID: commit c0ffee\\w+ is not in this checkout; `git fetch`"),
-        ({"lab": "labs/gone"}, "run ID: its lab labs/gone is neither in commit [0-9a-f]{12} nor here"),
+        ({"project": "projects/gone"}, "run ID: its project projects/gone is neither in commit [0-9a-f]{12} nor here"),
         ({"row": "gone"}, "row 'gone': not in the run's params.yaml; allowed: gan_l1, wgan_gp_l2_class"),
         ({"row": None}, "run ID: no tags row and git_commit; allowed: a run of tintype's stages"),
         ({"weights_sha256": None}, "run ID: its training did not finish"),
     ],
 )
-def test_a_run_that_cannot_be_made_again_is_refused(finished_lab, store, tags, message):
+def test_a_run_that_cannot_be_made_again_is_refused(finished_project, store, tags, message):
     run_id = champion(store)
     for name, value in tags.items():
         if value is None:
@@ -174,10 +178,10 @@ def test_a_run_that_cannot_be_made_again_is_refused(finished_lab, store, tags, m
         if name.startswith("git"):
             store.set_tag(run_id, f"test_{name}", value)
     store.set_tag(run_id, "model_md5", "c0ffee.dir")  # of weights that no dvc.lock holds
-    before = state(finished_lab)
+    before = state(finished_project)
     with pytest.raises(ConfigError, match=message.replace("ID", run_id)):
-        reproduce(run_id, finished_lab.root / "src")  # anywhere in the checkout
-    assert state(finished_lab) == before
+        reproduce(run_id, finished_project.root / "src")  # anywhere in the checkout
+    assert state(finished_project) == before
 
 
 @pytest.mark.parametrize(
@@ -191,20 +195,20 @@ def test_a_run_that_cannot_be_made_again_is_refused(finished_lab, store, tags, m
         ("../mlflow.db", "allowed: RUN_ID"),
     ],
 )
-def test_what_names_no_run_is_refused(finished_lab, store, reference, message):
+def test_what_names_no_run_is_refused(finished_project, store, reference, message):
     with pytest.raises(ConfigError, match=message) as refused:
-        reproduce(reference, finished_lab.root)
+        reproduce(reference, finished_project.root)
     assert "\n" not in str(refused.value)
 
 
-def test_a_refusal_is_one_line_and_makes_no_store(finished_lab, tmp_path):
-    outside = Lab(tmp_path).run("tintype", "reproduce", "a" * 32, check=False)
+def test_a_refusal_is_one_line_and_makes_no_store(finished_project, tmp_path):
+    outside = Project(tmp_path).run("tintype", "reproduce", "a" * 32, check=False)
     assert (outside.returncode, outside.stderr) == (
         2,
-        f"error: {tmp_path}: neither in tintype's checkout nor in a lab\n",
+        f"error: {tmp_path}: neither in tintype's checkout nor in a project\n",
     )
     store = f"sqlite:///{tmp_path}/mlflow.db"
-    empty = finished_lab.run("env", f"MLFLOW_TRACKING_URI={store}", "tintype", "reproduce", "a" * 32, check=False)
+    empty = finished_project.run("env", f"MLFLOW_TRACKING_URI={store}", "tintype", "reproduce", "a" * 32, check=False)
     assert (empty.returncode, empty.stderr) == (
         2,
         f"error: {store}: no MLflow store there; where it is elsewhere, set MLFLOW_TRACKING_URI\n",
@@ -267,21 +271,21 @@ def test_on_another_machine_a_metric_without_a_tolerance_is_not_compared():
     assert not made.failed
 
 
-def test_the_lab_of_a_run_without_the_tag_is_in_its_command(finished_lab):
-    commit = finished_lab.run("git", "rev-parse", "HEAD").stdout.strip()
+def test_the_project_of_a_run_without_the_tag_is_in_its_command(finished_project):
+    commit = finished_project.run("git", "rev-parse", "HEAD").stdout.strip()
     command = f"git checkout {commit} && cd 'tables/coco8k' && dvc repro evaluate@gan"
     tags = {"row": "gan", "git_commit": commit, "git_dirty": "false", "weights_sha256": "w", "reproduce": command}
-    assert find_origin("id", tags, finished_lab.root) == (commit, Path("tables/coco8k"), "gan", True)
+    assert find_origin("id", tags, finished_project.root) == (commit, Path("tables/coco8k"), "gan", True)
 
 
-def test_the_commit_that_measured_comes_first_and_else_the_one_that_trained(finished_lab):
-    here = finished_lab.run("git", "rev-parse", "HEAD").stdout.strip()
+def test_the_commit_that_measured_comes_first_and_else_the_one_that_trained(finished_project):
+    here = finished_project.run("git", "rev-parse", "HEAD").stdout.strip()
     gone = "c0ffee" * 6 + "c0ff"
 
     def commit(trained, measured, dirty="false"):
-        tags = {"row": "gan_l1", "lab": ".", "weights_sha256": "w", "git_commit": trained, "git_dirty": dirty}
+        tags = {"row": "gan_l1", "project": ".", "weights_sha256": "w", "git_commit": trained, "git_dirty": dirty}
         measuring = {"test_git_commit": measured, "test_git_dirty": "false", "test_dvc_experiment": ""}
-        return find_origin("id", {**tags, **measuring}, finished_lab.root).commit
+        return find_origin("id", {**tags, **measuring}, finished_project.root).commit
 
     assert commit(gone, here) == here
     assert commit(here, here, dirty="true") == here  # committed, then measured again

@@ -29,7 +29,7 @@ def test_every_color_comes_back(there_and_back):
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_colors_come_back_from_lab_through_every_space(space):
-    """As they do from the Lab cache: Lab, what a generator sees and predicts, sRGB."""
+    """As they do from the Lab cache: Project, what a generator sees and predicts, sRGB."""
     split, to_rgb = SPACES[space].split, SPACES[space].to_rgb
     for rgb8 in cube():
         lightness, chroma = split(rgb_to_lab(rgb8 / 255))

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import CHECKOUT, Lab, copy_of_checkout
+from conftest import CHECKOUT, Project, copy_of_checkout
 
-from tintype.config import FLOOR_NAMES, load_lab
+from tintype.config import FLOOR_NAMES, load_project
 from tintype.metrics.registry import metric_names, metric_of
 from tintype.models import build_discriminator, build_generator
 
@@ -52,14 +52,14 @@ TINY = {
 
 @pytest.mark.parametrize("table", ROWS)
 def test_every_row_of_the_table_is_there(table):
-    lab = load_lab(CHECKOUT / "tables" / table / "params.yaml")
-    assert list(lab.rows) == ROWS[table]
-    assert lab.register_.model == f"colorizer-{table}"
+    project = load_project(CHECKOUT / "tables" / table / "params.yaml")
+    assert list(project.rows) == ROWS[table]
+    assert project.register_.model == f"colorizer-{table}"
 
 
 @pytest.mark.parametrize("table", ROWS)
 def test_published_figures_are_those_of_metrics(table):
-    published = load_lab(CHECKOUT / "tables" / table / "params.yaml").published
+    published = load_project(CHECKOUT / "tables" / table / "params.yaml").published
     assert list(published) == [row for row in ROWS[table] if row in published]
     for row in published.values():
         for name in row.figures:
@@ -68,9 +68,9 @@ def test_published_figures_are_those_of_metrics(table):
 
 
 @pytest.mark.parametrize("table", sorted(params.parent.name for params in CHECKOUT.glob("tables/*/params.yaml")))
-def test_a_table_is_a_lab_on_the_one_pipeline(table):
+def test_a_table_is_a_project_on_the_one_pipeline(table):
     folder = CHECKOUT / "tables" / table
-    assert load_lab(folder / "params.yaml").rows_resolved()
+    assert load_project(folder / "params.yaml").rows_resolved()
     assert (folder / "dvc.yaml").resolve() == CHECKOUT / "dvc.yaml"
     assert (folder / ".dvc/config").read_text() == (CHECKOUT / "tables/places205/.dvc/config").read_text()
 
@@ -81,8 +81,8 @@ def test_a_table_is_a_lab_on_the_one_pipeline(table):
 )
 def test_table_c_has_the_parameters_that_its_report_counts(row, parameters):
     """Of generator and discriminator together; they were drawn, not written down, so within 5 %."""
-    lab = load_lab(CHECKOUT / "tables/flowers102/params.yaml")
-    config, size = lab.row(row), lab.preprocess.image_size
+    project = load_project(CHECKOUT / "tables/flowers102/params.yaml")
+    config, size = project.row(row), project.preprocess.image_size
     with torch.device("meta"):
         generator = build_generator(config.generator, 0, size)
         critic = build_discriminator(config.discriminator, config.generator.space, size)
@@ -110,9 +110,9 @@ def tiny(values, key=None):
 
 @pytest.fixture(scope="class")
 def reproduced(request, tmp_path_factory, photos, stages_start_at_once):
-    """Call it with a table: the lab after its `dvc repro`, which goes on after a row that fails."""
+    """Call it with a table: the project after its `dvc repro`, which goes on after a row that fails."""
     checkout = copy_of_checkout(tmp_path_factory.mktemp("tables"))
-    for table, rows in request.cls.labs.items():
+    for table, rows in request.cls.projects.items():
         folder = checkout.root / "tables" / table
         values = yaml.safe_load((folder / "params.yaml").read_text())
         published = {row: theirs for row, theirs in values.pop("published").items() if row in rows}
@@ -127,42 +127,46 @@ def reproduced(request, tmp_path_factory, photos, stages_start_at_once):
 
     @cache
     def made(table):
-        lab = Lab(checkout.root / "tables" / table)
-        lab.done = lab.run("dvc", "repro", "--keep-going", check=False)
-        return lab
+        project = Project(checkout.root / "tables" / table)
+        project.done = project.run("dvc", "repro", "--keep-going", check=False)
+        return project
 
     return made
 
 
 class Chain:
-    """What is true of every lab, a table with some of its rows."""
+    """What is true of every project, a table with some of its rows."""
 
-    labs: dict[str, list[str]]
+    projects: dict[str, list[str]]
 
     def test_the_table_is_made_by_dvc_and_leaves_git_clean(self, reproduced, table):
-        lab = reproduced(table)
-        assert lab.done.returncode == 0, lab.done.stderr[-4000:]
-        changed = lab.run("git", "status", "--porcelain", ".").stdout.splitlines()
+        project = reproduced(table)
+        assert project.done.returncode == 0, project.done.stderr[-4000:]
+        changed = project.run("git", "status", "--porcelain", ".").stdout.splitlines()
         made = tuple(f"tables/{table}/{name}" for name in ("metrics/", "report/", "dvc.lock"))
         assert [line for line in changed if not line[3:].startswith(made)] == []
 
     def test_its_report_sets_ours_beside_the_published_figures(self, reproduced, table):
         root = reproduced(table).root
-        lab = load_lab(root / "params.yaml")
+        project = load_project(root / "params.yaml")
         measured, *beside = (root / "report/table.md").read_text().split("## ")
-        assert re.findall(r"^\| `(\w+)`", measured, re.MULTILINE) == [*FLOOR_NAMES, *lab.rows]
-        assert bool(beside) == bool(lab.published)
+        assert re.findall(r"^\| `(\w+)`", measured, re.MULTILINE) == [*FLOOR_NAMES, *project.rows]
+        assert bool(beside) == bool(project.published)
         if beside:
             lines = re.findall(r"^\| `(\w+)` \| (\w*)", beside[0], re.MULTILINE)
-            assert lines == [(row, name) for row, theirs in lab.published.items() for name in theirs.figures or [""]]
+            assert lines == [
+                (row, name) for row, theirs in project.published.items() for name in theirs.figures or [""]
+            ]
 
     def test_the_row_goes_through_the_chain(self, reproduced, table, row):
         root = reproduced(table).root
-        lab = load_lab(root / "params.yaml")
-        config = lab.row(row)
+        project = load_project(root / "params.yaml")
+        config = project.row(row)
 
         metrics = json.loads((root / f"metrics/{row}.json").read_text())
-        assert set(metrics) == set(metric_names("_lite2", lab.evaluate.spaces, classes=config.loss.class_weight > 0))
+        assert set(metrics) == set(
+            metric_names("_lite2", project.evaluate.spaces, classes=config.loss.class_weight > 0)
+        )
         assert all(math.isfinite(figure) for figure in metrics.values())
 
         card = json.loads((root / f"models/{row}/generator.json").read_text())
@@ -177,25 +181,25 @@ class Chain:
 
 
 LARGEST, HERE = "flowers102", 20
-"""DVC's own time a stage grows with the lab's rows: the largest table is run in two parts."""
+"""DVC's own time a stage grows with the project's rows: the largest table is run in two parts."""
 
 
 @pytest.mark.slow
 class TestOneHalf(Chain):
-    labs = {LARGEST: ROWS[LARGEST][:HERE]}  # noqa: RUF012
+    projects = {LARGEST: ROWS[LARGEST][:HERE]}  # noqa: RUF012
 
 
 @pytest.mark.slow
 class TestTheOtherHalf(Chain):
-    labs = {**ROWS, LARGEST: ROWS[LARGEST][HERE:]}  # noqa: RUF012
+    projects = {**ROWS, LARGEST: ROWS[LARGEST][HERE:]}  # noqa: RUF012
 
 
 def pytest_generate_tests(metafunc):
-    labs = getattr(metafunc.cls, "labs", {})
-    if labs and "row" in metafunc.fixturenames:
-        metafunc.parametrize(("table", "row"), [(table, row) for table, rows in labs.items() for row in rows])
-    elif labs:
-        metafunc.parametrize("table", labs)
+    projects = getattr(metafunc.cls, "projects", {})
+    if projects and "row" in metafunc.fixturenames:
+        metafunc.parametrize(("table", "row"), [(table, row) for table, rows in projects.items() for row in rows])
+    elif projects:
+        metafunc.parametrize("table", projects)
 
 
 def terms_of(loss, phase):

@@ -252,7 +252,7 @@ def test_an_empty_store_survives_three_processes_at_once(tmp_path):
 
 def test_an_experiment_deleted_by_hand_comes_back(tracker):
     tracker.client.delete_experiment(tracker.experiment)
-    again = Tracker(tracker.lab, tracker.home)
+    again = Tracker(tracker.project, tracker.home)
     assert again.client.get_experiment(again.experiment).lifecycle_stage == "active"
 
 

@@ -1,4 +1,4 @@
-"""`tintype verify`: a lab of which all agrees, and every kind of disagreement planted in it."""
+"""`tintype verify`: a project of which all agrees, and every kind of disagreement planted in it."""
 
 import json
 import math
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from conftest import Lab
+from conftest import Project
 
-from tintype.config import ConfigError, load_lab
+from tintype.config import ConfigError, load_project
 from tintype.models import build_generator, save_generator, weights_hash
 from tintype.pipeline import Pipeline, folder_hash, out_hash
 from tintype.tracking import Tracker
@@ -29,25 +29,25 @@ def _own_store():
 
 
 @pytest.fixture(scope="module")
-def lab(finished_lab, tmp_path_factory):
-    """A clone of the tiny lab with a cache, a registry and a README of its own; its weights come from the cache."""
-    root = tmp_path_factory.mktemp("verified") / "lab"
-    finished_lab.run("git", "clone", "-q", ".", str(root))
-    shutil.copytree(finished_lab.root / ".dvc/cache", root / ".dvc/cache")
-    lab = Lab(root)
-    lab.run("dvc", "checkout", "-q")
-    for file in (root / "metrics").iterdir():  # those of the checkout's own lab have come along
-        if file.stem not in ("gray", "mean_ab", *lab.params()["rows"]):
+def project(finished_project, tmp_path_factory):
+    """A clone of the tiny project with a cache, a registry and a README of its own; its weights come from the cache."""
+    root = tmp_path_factory.mktemp("verified") / "project"
+    finished_project.run("git", "clone", "-q", ".", str(root))
+    shutil.copytree(finished_project.root / ".dvc/cache", root / ".dvc/cache")
+    project = Project(root)
+    project.run("dvc", "checkout", "-q")
+    for file in (root / "metrics").iterdir():  # those of the checkout's own project have come along
+        if file.stem not in ("gray", "mean_ab", *project.params()["rows"]):
             file.unlink()
-    lab.run("dvc", "repro")  # the report and the registry
-    (root / "README.md").write_text(f"# A lab\n\n{(root / 'report/table.md').read_text()}\n| a | b |\n|---|---|\n")
-    lab.commit("verified")
-    return lab
+    project.run("dvc", "repro")  # the report and the registry
+    (root / "README.md").write_text(f"# A project\n\n{(root / 'report/table.md').read_text()}\n| a | b |\n|---|---|\n")
+    project.commit("verified")
+    return project
 
 
-def disagreements(lab, *checks):
+def disagreements(project, *checks):
     """Of the checks, all by default, that found any."""
-    pipeline = Pipeline(lab.root)
+    pipeline = Pipeline(project.root)
     found = {name: CHECKS[name](pipeline) for name in checks or CHECKS}
     return {name: list(finding.disagreements) for name, finding in found.items() if finding.disagreements}
 
@@ -73,16 +73,16 @@ def one_bit_flipped(path):
     return bytes(content)
 
 
-def cached(lab, path):
+def cached(project, path):
     """DVC's object of a file in models/gan_l1."""
-    folder = out_hash(Pipeline(lab.root).lock(), "models/gan_l1")
-    cache = lab.root / ".dvc/cache/files/md5"
+    folder = out_hash(Pipeline(project.root).lock(), "models/gan_l1")
+    cache = project.root / ".dvc/cache/files/md5"
     files = {file["relpath"]: file["md5"] for file in json.loads((cache / folder[:2] / folder[2:]).read_text())}
     return cache / files[path][:2] / files[path][2:]
 
 
-def test_an_untouched_lab_agrees_and_stays_untouched(lab):
-    done = lab.run("tintype", "verify")
+def test_an_untouched_project_agrees_and_stays_untouched(project):
+    done = project.run("tintype", "verify")
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
         ["ok", "files"],
         ["ok", "metrics"],
@@ -92,41 +92,41 @@ def test_an_untouched_lab_agrees_and_stays_untouched(lab):
     ]
     assert "4 rows measured again" in done.stdout
     assert "report/ and README.md" in done.stdout
-    assert lab.run("git", "status", "--porcelain").stdout == ""
+    assert project.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_one_bit_is_found_that_dvc_status_does_not_see(lab):
-    with planted(lab.root / WEIGHTS, one_bit_flipped(lab.root / WEIGHTS)):
-        assert json.loads(lab.run("dvc", "status", "--json").stdout) == {}
-        assert disagreements(lab) == {"files": ["models/gan_l1: not what dvc.lock says"]}
+def test_one_bit_is_found_that_dvc_status_does_not_see(project):
+    with planted(project.root / WEIGHTS, one_bit_flipped(project.root / WEIGHTS)):
+        assert json.loads(project.run("dvc", "status", "--json").stdout) == {}
+        assert disagreements(project) == {"files": ["models/gan_l1: not what dvc.lock says"]}
 
 
-def test_a_changed_output_is_found_that_the_cache_lacks(lab):
-    thing = cached(lab, "generator.safetensors")
-    kept = thing.rename(lab.root / ".tintype-kept")
+def test_a_changed_output_is_found_that_the_cache_lacks(project):
+    thing = cached(project, "generator.safetensors")
+    kept = thing.rename(project.root / ".tintype-kept")
     try:
-        assert disagreements(lab, "files") == {}
-        with planted(lab.root / WEIGHTS, one_bit_flipped(lab.root / WEIGHTS)):
-            assert disagreements(lab) == {"files": ["models/gan_l1: not what dvc.lock says"]}
+        assert disagreements(project, "files") == {}
+        with planted(project.root / WEIGHTS, one_bit_flipped(project.root / WEIGHTS)):
+            assert disagreements(project) == {"files": ["models/gan_l1: not what dvc.lock says"]}
     finally:
         kept.rename(thing)
 
 
 @pytest.mark.parametrize("mode", [0o444, 0o644])
-def test_a_damaged_object_in_the_cache_is_found_and_left(lab, mode):
-    thing = cached(lab, "generator.safetensors")
+def test_a_damaged_object_in_the_cache_is_found_and_left(project, mode):
+    thing = cached(project, "generator.safetensors")
     with planted(thing, one_bit_flipped(thing)):
         thing.chmod(mode)  # DVC trusts what is read-only, and removes what is not
-        line = f"{thing.relative_to(lab.root)}: damaged, of models/gan_l1 in DVC's cache; remove it"
-        assert disagreements(lab) == {"files": [line]}
-        assert disagreements(lab, "files") == {"files": [line]}
+        line = f"{thing.relative_to(project.root)}: damaged, of models/gan_l1 in DVC's cache; remove it"
+        assert disagreements(project) == {"files": [line]}
+        assert disagreements(project, "files") == {"files": [line]}
 
 
-def test_an_edited_metric_disagrees_with_lock_weights_and_report(lab):
-    path = lab.root / "metrics/gan_l1.json"
+def test_an_edited_metric_disagrees_with_lock_weights_and_report(project):
+    path = project.root / "metrics/gan_l1.json"
     figures = json.loads(path.read_text())
     with planted(path, json.dumps({**figures, "psnr": 31.25}).encode()):
-        found = disagreements(lab)
+        found = disagreements(project)
     assert found["files"] == ["metrics/gan_l1.json: not what dvc.lock says"]
     assert found["metrics"] == [f"gan_l1: psnr: 31.25 stored, {figures['psnr']!r} measured"]
     assert f"report/table.csv: gan_l1: psnr {figures['psnr']!r} instead of 31.25" in found["table"]
@@ -134,57 +134,57 @@ def test_an_edited_metric_disagrees_with_lock_weights_and_report(lab):
     assert "champion" not in found
 
 
-def test_figures_of_a_row_that_is_gone_are_found(lab):
-    shutil.copy(lab.root / "metrics/gan_l1.json", lab.root / "metrics/old.json")
+def test_figures_of_a_row_that_is_gone_are_found(project):
+    shutil.copy(project.root / "metrics/gan_l1.json", project.root / "metrics/old.json")
     try:
-        found = disagreements(lab)
+        found = disagreements(project)
     finally:
-        (lab.root / "metrics/old.json").unlink()
+        (project.root / "metrics/old.json").unlink()
     assert found == {
         "files": ["metrics: changed since report, register ran"],
         "metrics": ["metrics/old.json: of no row in params.yaml"],
     }
 
 
-def test_an_edited_number_or_line_in_the_readme_is_found(lab):
-    readme = lab.root / "README.md"
+def test_an_edited_number_or_line_in_the_readme_is_found(project):
+    readme = project.root / "README.md"
     lines = readme.read_text().splitlines()
     (number,) = (i for i, line in enumerate(lines) if line.startswith("| `gan_l1` |"))
     psnr = lines[number].split("|")[2].strip()
     edited = [*lines[:number], lines[number].replace(psnr, "31.25", 1), *lines[number + 1 :]]
     with planted(readme, "\n".join(edited).encode()):
-        done = lab.run("tintype", "verify", check=False)
+        done = project.run("tintype", "verify", check=False)
     assert done.returncode == 1
     assert f"      README.md: `gan_l1`: psnr ↑ 31.25 instead of {psnr}\n" in done.stdout
     assert done.stdout.endswith("verify: something disagrees: table\n")
     with planted(readme, "\n".join(lines[:number] + lines[number + 1 :]).encode()):
-        assert disagreements(lab, "table") == {"table": [f"README.md: lacks: {lines[number]}"]}
+        assert disagreements(project, "table") == {"table": [f"README.md: lacks: {lines[number]}"]}
 
 
-def test_code_and_params_that_the_lock_does_not_know_are_found(lab):
-    source, params = lab.root / "src/tintype/losses/reconstruction.py", lab.root / "params.yaml"
+def test_code_and_params_that_the_lock_does_not_know_are_found(project):
+    source, params = project.root / "src/tintype/losses/reconstruction.py", project.root / "params.yaml"
     with planted(source, source.read_bytes() + b"# a thought\n"):
-        assert not disagreements(lab)
+        assert not disagreements(project)
     with planted(source, source.read_bytes() + b"HALF = 0.5\n"):
-        assert disagreements(lab) == {"files": ["code: changed since train@gan_l1, train@wgan_gp_l2_class ran"]}
+        assert disagreements(project) == {"files": ["code: changed since train@gan_l1, train@wgan_gp_l2_class ran"]}
     changed = params.read_text().replace("l1_weight: 100.0", "l1_weight: 99.0")
     assert changed != params.read_text()
     with planted(params, changed.encode()):
-        assert disagreements(lab, "files") == {"files": ["params.yaml: loss changed since configure ran"]}
-    kept = source.rename(lab.root / ".tintype-kept")
+        assert disagreements(project, "files") == {"files": ["params.yaml: loss changed since configure ran"]}
+    kept = source.rename(project.root / ".tintype-kept")
     try:
-        (line,) = disagreements(lab, "files")["files"]
+        (line,) = disagreements(project, "files")["files"]
     finally:
         kept.rename(source)
     assert line == "code: changed since train@gan_l1, train@wgan_gp_l2_class ran"
 
 
-def test_the_labs_own_code_measures_again(lab):
-    source = lab.root / "src/tintype/evaluation.py"
+def test_the_projects_own_code_measures_again(project):
+    source = project.root / "src/tintype/evaluation.py"
     leak = source.read_text().replace('cache.split("test")', 'cache.split("train")')
     assert leak != source.read_text()
     with planted(source, leak.encode()):
-        done = lab.run("tintype", "verify", "--json", check=False)
+        done = project.run("tintype", "verify", "--json", check=False)
     assert done.returncode == 1
     found = {check["check"]: check["disagreements"] for check in json.loads(done.stdout)["checks"]}
     assert found["files"] == ["code: changed since evaluate@gan_l1, evaluate@wgan_gp_l2_class, floors and 1 more ran"]
@@ -193,50 +193,50 @@ def test_the_labs_own_code_measures_again(lab):
     assert not found["champion"]
 
 
-def test_champions_weights_that_are_not_those_registered_are_found(lab):
-    (held,) = (lab.root / "mlartifacts").rglob("generator.safetensors")
+def test_champions_weights_that_are_not_those_registered_are_found(project):
+    (held,) = (project.root / "mlartifacts").rglob("generator.safetensors")
     with planted(held, one_bit_flipped(held)):
-        found = disagreements(lab)
+        found = disagreements(project)
     assert list(found) == ["champion"]
     (line,) = found["champion"]
     assert line.startswith("champion version 1 (row ")
     assert "its weights in MLflow's store have SHA-256" in line
-    store = lab.root / "mlflow.db"
+    store = project.root / "mlflow.db"
     with planted(store, b"no database"):
-        (line,) = disagreements(lab, "champion")["champion"]
+        (line,) = disagreements(project, "champion")["champion"]
     assert line.startswith(f"sqlite:///{store}: cannot be read: ")
 
 
-def test_what_the_lab_says_it_registered_must_be_in_the_registry(lab):
-    path = lab.root / "report/registered.json"
+def test_what_the_project_says_it_registered_must_be_in_the_registry(project):
+    path = project.root / "report/registered.json"
     registered = json.loads(path.read_text())
     with planted(path, json.dumps({**registered, "row": "other"}).encode()):
-        (line,) = disagreements(lab)["champion"]
+        (line,) = disagreements(project)["champion"]
     assert line == f"report/registered.json: version 1 has row other; MLflow says {registered['row']}"
 
 
-def test_a_champion_of_an_earlier_lock_can_be_made_again(lab):
-    lock = lab.root / "dvc.lock"
-    digest = out_hash(Pipeline(lab.root).lock(), f"models/{champion_row(lab)}")
+def test_a_champion_of_an_earlier_lock_can_be_made_again(project):
+    lock = project.root / "dvc.lock"
+    digest = out_hash(Pipeline(project.root).lock(), f"models/{champion_row(project)}")
     with planted(lock, lock.read_bytes().replace(digest.encode(), b"0" * 32 + b".dir")):
-        assert list(disagreements(lab)) == ["files"]
+        assert list(disagreements(project)) == ["files"]
 
 
-def champion_row(lab):
-    return json.loads((lab.root / "report/registered.json").read_text())["row"]
+def champion_row(project):
+    return json.loads((project.root / "report/registered.json").read_text())["row"]
 
 
 @pytest.fixture
-def foreign_champion(lab, tmp_path, monkeypatch):
-    """A registry whose champion the lab's lock does not know, its client, and the run that made it, at HEAD."""
+def foreign_champion(project, tmp_path, monkeypatch):
+    """A registry whose champion the project's lock does not know, its client, and the run that made it, at HEAD."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    registered = (lab.root / "report/registered.json").rename(tmp_path / "registered.json")
-    row = load_lab(lab.root / "params.yaml").row("gan_l1")
+    registered = (project.root / "report/registered.json").rename(tmp_path / "registered.json")
+    row = load_project(project.root / "params.yaml").row("gan_l1")
     torch.manual_seed(5)
     generator = build_generator(row.generator, 0, 32)
     save_generator(tmp_path / "weights", generator, config=row.generator, classes=[], image_size=32)
-    tracker = Tracker(lab.root, lab.root)
-    with tracker.training_run(row, "key", lab.root / "data/lab", "digest") as run:
+    tracker = Tracker(project.root, project.root)
+    with tracker.training_run(row, "key", project.root / "data/lab", "digest") as run:
         run.finish(weights_hash(tmp_path / "weights"))
     tracker.register(
         model_name="colorizer",
@@ -250,16 +250,16 @@ def foreign_champion(lab, tmp_path, monkeypatch):
         experiment=None,
     )
     yield tracker.client, run.run_id
-    registered.rename(lab.root / "report/registered.json")
+    registered.rename(project.root / "report/registered.json")
 
 
-def test_a_champion_that_no_lab_can_make_again_is_found(lab, foreign_champion, tmp_path):
+def test_a_champion_that_no_project_can_make_again_is_found(project, foreign_champion, tmp_path):
     client, run = foreign_champion
-    assert disagreements(lab, "champion") == {}  # of the present commit, though not of the present lock
+    assert disagreements(project, "champion") == {}  # of the present commit, though not of the present lock
 
     def why():
-        (line,) = disagreements(lab, "champion")["champion"]
-        start = "champion version 1 (row gan_l1): not in dvc.lock, and no lab can make it again: "
+        (line,) = disagreements(project, "champion")["champion"]
+        start = "champion version 1 (row gan_l1): not in dvc.lock, and no project can make it again: "
         assert line.startswith(start)
         return line.removeprefix(start)
 
@@ -267,25 +267,25 @@ def test_a_champion_that_no_lab_can_make_again_is_found(lab, foreign_champion, t
     assert "made from uncommitted changes" in why()
     client.set_tag(run, "git_dirty", "false")
 
-    lost = lab.run("git", "commit-tree", "HEAD^{tree}", "-m", "on a branch").stdout.strip()
+    lost = project.run("git", "commit-tree", "HEAD^{tree}", "-m", "on a branch").stdout.strip()
     client.set_tag(run, "git_commit", lost)
-    assert disagreements(lab, "champion") == {}
-    lab.run("git", "prune", "--expire=now")  # as git does with what no branch leads to
+    assert disagreements(project, "champion") == {}
+    project.run("git", "prune", "--expire=now")  # as git does with what no branch leads to
     assert f"commit {lost} is not in this checkout" in why()
-    assert list(disagreements(lab)) == ["champion"]
+    assert list(disagreements(project)) == ["champion"]
 
-    # A lab that git does not hold is what it is now.
-    client.set_tag(run, "git_commit", lab.run("git", "rev-parse", "HEAD").stdout.strip())
-    client.set_tag(run, "lab", str(tmp_path))
-    shutil.copy(lab.root / "params.yaml", tmp_path)
-    assert disagreements(lab, "champion") == {}
-    Lab(tmp_path).change_params({"rows": {"other": {}}})
+    # A project that git does not hold is what it is now.
+    client.set_tag(run, "git_commit", project.run("git", "rev-parse", "HEAD").stdout.strip())
+    client.set_tag(run, "project", str(tmp_path))
+    shutil.copy(project.root / "params.yaml", tmp_path)
+    assert disagreements(project, "champion") == {}
+    Project(tmp_path).change_params({"rows": {"other": {}}})
     assert why() == f"row gan_l1 is no longer in {tmp_path / 'params.yaml'}"
 
 
-def test_a_clone_that_never_ran_is_checked_as_far_as_it_goes(lab, tmp_path):
-    clone = Lab(tmp_path / "clone")
-    lab.run("git", "clone", "-q", ".", str(clone.root))
+def test_a_clone_that_never_ran_is_checked_as_far_as_it_goes(project, tmp_path):
+    clone = Project(tmp_path / "clone")
+    project.run("git", "clone", "-q", ".", str(clone.root))
     told = json.loads(clone.run("tintype", "verify", "--json").stdout)
     assert told["agrees"] is True
     found = {check["check"]: check for check in told["checks"]}
@@ -295,25 +295,25 @@ def test_a_clone_that_never_ran_is_checked_as_far_as_it_goes(lab, tmp_path):
     assert not (clone.root / "mlflow.db").exists()
 
 
-def test_what_is_no_finished_lab_is_one_line_and_exit_2(lab, tmp_path):
-    done = Lab(tmp_path).run("tintype", "verify", check=False)
+def test_what_is_no_finished_project_is_one_line_and_exit_2(project, tmp_path):
+    done = Project(tmp_path).run("tintype", "verify", check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no params.yaml here" in done.stderr
-    with planted(lab.root / "dvc.lock", b""):
-        done = lab.run("tintype", "verify", check=False)
+    with planted(project.root / "dvc.lock", b""):
+        done = project.run("tintype", "verify", check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {lab.root}: no dvc.lock here, it never ran; `dvc repro` runs it\n"
+    assert done.stderr == f"error: {project.root}: no dvc.lock here, it never ran; `dvc repro` runs it\n"
     with (
-        planted(lab.root / "dvc.lock", b"<<<<<<< HEAD\n" + (lab.root / "dvc.lock").read_bytes()),
+        planted(project.root / "dvc.lock", b"<<<<<<< HEAD\n" + (project.root / "dvc.lock").read_bytes()),
         pytest.raises(ConfigError, match=r"dvc\.lock: not YAML"),
     ):
-        next(verify(Pipeline(lab.root)))
+        next(verify(Pipeline(project.root)))
 
 
-def test_a_folders_hash_is_dvcs(lab):
-    lock = Pipeline(lab.root).lock()
+def test_a_folders_hash_is_dvcs(project):
+    lock = Pipeline(project.root).lock()
     for folder in ("models/gan_l1", "models/wgan_gp_l2_class", "data/curated", "configs"):
-        assert folder_hash(lab.root / folder) == out_hash(lock, folder)
+        assert folder_hash(project.root / folder) == out_hash(lock, folder)
 
 
 def test_only_another_machines_arithmetic_is_excused():

@@ -1,4 +1,4 @@
-"""The CI workflow: its own commands, taken from the file and run as GitHub does, on pull requests of the tiny lab."""
+"""The CI workflow: its own commands, taken from the file and run as GitHub does, on a tiny project's pull requests."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CHECKOUT, Lab
+from conftest import CHECKOUT, Project
 
 from tintype.metrics.registry import metric_of
 from tintype.pipeline import Pipeline, out_hash
@@ -160,12 +160,12 @@ def _git(folder: Path, *words: str) -> str:
 class Repository:
     """A repository on GitHub, and its pull requests."""
 
-    def __init__(self, folder: Path, lab: Lab) -> None:
-        self.origin, self.author = folder / "origin.git", Lab(folder / "author")
+    def __init__(self, folder: Path, project: Project) -> None:
+        self.origin, self.author = folder / "origin.git", Project(folder / "author")
         _git(folder, "init", "-q", "--bare", "-b", "main", str(self.origin))
-        _git(folder, "clone", "-q", str(lab.root), str(self.author.root))
+        _git(folder, "clone", "-q", str(project.root), str(self.author.root))
         _git(self.author.root, "remote", "set-url", "origin", str(self.origin))
-        metrics = sorted({name for figures in Pipeline(lab.root).figures().values() for name in figures})
+        metrics = sorted({name for figures in Pipeline(project.root).figures().values() for name in figures})
         tolerances = {
             name: {"direction": metric_of(name).direction or "none", "absolute": 0.01, "relative": 0.1}
             for name in metrics
@@ -194,44 +194,44 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def repository(finished_lab, tmp_path_factory) -> Repository:
-    return Repository(tmp_path_factory.mktemp("github"), finished_lab)
+def repository(finished_project, tmp_path_factory) -> Repository:
+    return Repository(tmp_path_factory.mktemp("github"), finished_project)
 
 
 @pytest.fixture
-def remote(finished_lab) -> str:
-    """DVC_CONFIG_LOCAL, naming a remote that has all results of the lab: its cache has a remote's layout."""
-    return f"[core]\n    remote = store\n['remote \"store\"']\n    url = {finished_lab.root / '.dvc/cache'}\n"
+def remote(finished_project) -> str:
+    """DVC_CONFIG_LOCAL, naming a remote that has all results of the project: its cache has a remote's layout."""
+    return f"[core]\n    remote = store\n['remote \"store\"']\n    url = {finished_project.root / '.dvc/cache'}\n"
 
 
-def document(lab: Lab, text: str = "Colors!") -> None:
-    (lab.root / "README.md").write_text(text)
+def document(project: Project, text: str = "Colors!") -> None:
+    (project.root / "README.md").write_text(text)
 
 
-def raise_the_learning_rate(lab: Lab) -> None:
-    lab.change_params({"training": {"phases": [{"train": "adversarial", "epochs": 1, "lr": 1.0}]}})
+def raise_the_learning_rate(project: Project) -> None:
+    project.change_params({"training": {"phases": [{"train": "adversarial", "epochs": 1, "lr": 1.0}]}})
 
 
-def misspell(lab: Lab) -> None:
-    lab.change_params({"loss": {"l1_wieght": 50.0}})
+def misspell(project: Project) -> None:
+    project.change_params({"loss": {"l1_wieght": 50.0}})
 
 
-def run_elsewhere(lab: Lab) -> None:
+def run_elsewhere(project: Project) -> None:
     """As `dvc repro` on another machine leaves the lock: with results that no remote and no cache has."""
-    lock = lab.root / "dvc.lock"
+    lock = project.root / "dvc.lock"
     text = lock.read_text()
     for path in ("models/gan_l1", "curves/gan_l1.csv", "samples/gan_l1.png"):
-        here = out_hash(Pipeline(lab.root).lock(), path)
+        here = out_hash(Pipeline(project.root).lock(), path)
         text = text.replace(here, "0123456789abcdef" * 2 + here[32:])
     lock.write_text(text)
 
 
 def test_a_regression_fails_the_job_and_the_comment_names_it(repository, remote, tmp_path):
     run = Run(tmp_path, repository.origin, repository.pull_request(1, raise_the_learning_rate), secret=remote)
-    assert run.job("lab") == ["Gate"], run.log
+    assert run.job("project") == ["Gate"], run.log
     # The rest came from the remote, and of it no more than was needed.
     assert run.stages() == {"configure", "train@gan_l1", "evaluate@gan_l1", "report"}
-    assert not (tmp_path / "lab/data/raw").exists()
+    assert not (tmp_path / "project/data/raw").exists()
 
     assert run.job("comment") == [], run.log
     comment = run.read("bin/comment.md")
@@ -241,9 +241,11 @@ def test_a_regression_fails_the_job_and_the_comment_names_it(repository, remote,
     assert run.read("bin/gh.log") == "pr comment 1 --edit-last --create-if-none --body-file comment.md\n"
 
 
-def test_a_harmless_change_passes_and_the_comment_shows_table_and_grids(finished_lab, repository, tmp_path):
-    run = Run(tmp_path, repository.origin, repository.pull_request(2, document), cache=finished_lab.root / ".dvc/cache")
-    assert run.job("lab") == [], run.log
+def test_a_harmless_change_passes_and_the_comment_shows_table_and_grids(finished_project, repository, tmp_path):
+    run = Run(
+        tmp_path, repository.origin, repository.pull_request(2, document), cache=finished_project.root / ".dvc/cache"
+    )
+    assert run.job("project") == [], run.log
     assert run.stages() == set()
 
     for _ in range(2):  # a second time, as for a second push, but for the commit
@@ -251,39 +253,39 @@ def test_a_harmless_change_passes_and_the_comment_shows_table_and_grids(finished
         shutil.rmtree(tmp_path / "comment")
     comment = run.read("bin/comment.md")
     assert comment.startswith("### ✅ gate passed against ")
-    assert (finished_lab.root / "report/table.md").read_text().strip() in comment
+    assert (finished_project.root / "report/table.md").read_text().strip() in comment
     rows = ("gan_l1", "gray", "mean_ab", "wgan_gp_l2_class")
     links = re.findall(r"!\[(.*)\]\(https://github.com/someone/tintype/raw/ci-samples/(.*)\)", comment)
     assert links == [(row, f"2/{run.head}/{row}.png") for row in rows]
     for row, path in links:
         shown = _git(repository.origin, "rev-parse", f"ci-samples:{path}")
-        assert shown == _git(repository.origin, "hash-object", str(finished_lab.root / f"samples/{row}.png"))
+        assert shown == _git(repository.origin, "hash-object", str(finished_project.root / f"samples/{row}.png"))
     assert _git(repository.origin, "rev-list", "--count", "ci-samples") == "1"
 
 
-def test_a_forks_pull_request_runs_without_secrets(finished_lab, repository, tmp_path):
-    def from_a_fork(lab: Lab) -> None:
-        run_elsewhere(lab)
+def test_a_forks_pull_request_runs_without_secrets(finished_project, repository, tmp_path):
+    def from_a_fork(project: Project) -> None:
+        run_elsewhere(project)
         # A remote that this environment has no client for, nor credentials.
-        lab.run("dvc", "remote", "add", "--default", "store", "hdfs://nowhere.invalid/lab")
+        project.run("dvc", "remote", "add", "--default", "store", "hdfs://nowhere.invalid/project")
 
     number = repository.pull_request(3, from_a_fork)
-    run = Run(tmp_path, repository.origin, number, fork=True, cache=finished_lab.root / ".dvc/cache")
-    assert run.job("lab") == [], run.log
+    run = Run(tmp_path, repository.origin, number, fork=True, cache=finished_project.root / ".dvc/cache")
+    assert run.job("project") == [], run.log
     assert run.stages() == {"report"}  # whose small result DVC never caches
     assert run.job("comment") == []
     assert run.read("bin/gh.log") == ""
     summary = run.read("STEP_SUMMARY")
     assert "gate passed" in summary
-    assert (finished_lab.root / "report/table.md").read_text().strip() in summary
+    assert (finished_project.root / "report/table.md").read_text().strip() in summary
     assert "artifact `lab`" in summary
-    assert (tmp_path / "artifacts/lab/samples/gan_l1.png").exists()
+    assert (tmp_path / "artifacts/project/samples/gan_l1.png").exists()
 
 
 @pytest.mark.slow
 def test_a_fork_that_has_nothing_makes_everything(repository, tmp_path):
     run = Run(tmp_path, repository.origin, repository.pull_request(4, document), fork=True)
-    assert run.job("lab") == [], run.log
+    assert run.job("project") == [], run.log
     assert {"download", "features", "train@gan_l1", "evaluate@wgan_gp_l2_class", "floors", "report"} <= run.stages()
     assert "gate passed" in run.read("STEP_SUMMARY")
 
@@ -291,13 +293,15 @@ def test_a_fork_that_has_nothing_makes_everything(repository, tmp_path):
 @pytest.mark.slow
 def test_results_that_were_not_pushed_are_made_again(repository, remote, tmp_path):
     run = Run(tmp_path, repository.origin, repository.pull_request(5, run_elsewhere), secret=remote)
-    assert run.job("lab") == [], run.log
+    assert run.job("project") == [], run.log
     assert {"train@gan_l1"} <= run.stages() <= {"train@gan_l1", "evaluate@gan_l1", "report"}
 
 
-def test_a_lab_that_does_not_run_fails_and_the_comment_says_why(finished_lab, repository, tmp_path):
-    run = Run(tmp_path, repository.origin, repository.pull_request(6, misspell), cache=finished_lab.root / ".dvc/cache")
-    assert run.job("lab") == ["Repro", "Gate"], run.log
+def test_a_project_that_does_not_run_fails_and_the_comment_says_why(finished_project, repository, tmp_path):
+    run = Run(
+        tmp_path, repository.origin, repository.pull_request(6, misspell), cache=finished_project.root / ".dvc/cache"
+    )
+    assert run.job("project") == ["Repro", "Gate"], run.log
     assert run.job("comment") == [], run.log
     comment = run.read("bin/comment.md")
     assert comment.startswith("### ❌ the gate cannot compare\n")
@@ -312,8 +316,8 @@ def test_grids_of_other_pull_requests_stay(repository, tmp_path):
         folder.mkdir()
         run = Run(folder, repository.origin, repository.pull_request(number, partial(document, text=name)))
         run.action("actions/checkout", {}, folder / "comment")
-        (folder / "comment/lab/samples").mkdir(parents=True)
-        (folder / "comment/lab/samples/row.png").write_text(name)
+        (folder / "comment/project/samples").mkdir(parents=True)
+        (folder / "comment/project/samples/row.png").write_text(name)
         assert run.step("comment", "Samples") == 0, run.log
         folders.append(f"{number}/{run.head}/row.png")
     shown = _git(repository.origin, "ls-tree", "-r", "--name-only", "ci-samples").splitlines()
@@ -347,7 +351,7 @@ def test_code_of_a_pull_request_never_runs_beside_a_token_that_may_write():
     assert set(triggers) == {"push", "pull_request", "schedule", "workflow_dispatch"}
     assert WORKFLOW["permissions"] == {"contents": "read"}
     assert [name for name, job in JOBS.items() if "permissions" in job] == ["comment", "recalibrate"]
-    assert JOBS["lab"]["steps"][0]["with"]["persist-credentials"] is False
+    assert JOBS["project"]["steps"][0]["with"]["persist-credentials"] is False
     for name, job in JOBS.items():
         assert "timeout-minutes" in job, name
         for step in job["steps"]:

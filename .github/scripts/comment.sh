@@ -1,4 +1,4 @@
-# Comment on pull request $PR: what the lab's artifact in folder $1 says. One comment, edited on every push.
+# Comment on pull request $PR: what the project's artifact in folder $1 says. One comment, edited on every push.
 set -euo pipefail
 shopt -s nullglob
 

@@ -1,8 +1,8 @@
 """Params as typed values, checked before any work.
 
-A lab's ``params.yaml`` is a `Lab`: the sections every row inherits, and ``rows``, each a dict of overrides of
-`generator`, `discriminator`, `loss` and `training`. `Lab.row` merges the two into a `Row`, which is all that training
-reads. Unknown keys are errors. Every error is one line: the key, the value, what is allowed.
+A project's ``params.yaml`` is a `Project`: the sections every row inherits, and ``rows``, each a dict of overrides of
+`generator`, `discriminator`, `loss` and `training`. `Project.row` merges the two into a `Row`, which is all that
+training reads. Unknown keys are errors. Every error is one line: the key, the value, what is allowed.
 """
 
 from __future__ import annotations
@@ -465,10 +465,10 @@ FLOOR_NAMES = ("gray", "mean_ab")
 OVERRIDABLE = ("generator", "discriminator", "loss", "training")
 
 
-class Lab(Section):
+class Project(Section):
     """A whole ``params.yaml``."""
 
-    repo: str = Field(description="tintype's checkout, seen from this lab")
+    repo: str = Field(description="tintype's checkout, seen from this project")
     data: Data
     filter: Filter
     preprocess: Preprocess
@@ -531,7 +531,7 @@ def read_params(params: Path) -> dict[str, Any]:
         # YAML 1.2, as DVC reads it: there 1e-4 is a number.
         values = YAML(typ="safe", pure=True).load(params.read_text())
     except FileNotFoundError:
-        raise ConfigError(f"{params}: no such file; a lab has a params.yaml (`tintype init-lab` writes one)") from None
+        raise ConfigError(f"{params}: no such file; a project has a params.yaml (`tintype init` writes one)") from None
     except YAMLError as error:
         raise ConfigError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -539,20 +539,20 @@ def read_params(params: Path) -> dict[str, Any]:
     return values
 
 
-def load_lab(params: Path) -> Lab:
+def load_project(params: Path) -> Project:
     """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
-    lab = validated(Lab, read_params(params))
-    if lab.filter.split == "folders" and lab.data.classes is not None and lab.data.labels is None:
+    project = validated(Project, read_params(params))
+    if project.filter.split == "folders" and project.data.classes is not None and project.data.labels is None:
         raise ConfigError(
-            f"data.classes = {lab.data.classes} with filter.split = 'folders': they are drawn among the top folders, "
-            "which are splits; allowed: null, or a CSV in data.labels that names the classes"
+            f"data.classes = {project.data.classes} with filter.split = 'folders': they are drawn among the top "
+            "folders, which are splits; allowed: null, or a CSV in data.labels that names the classes"
         )
-    for row in lab.rows_resolved().values():
-        _check_sizes(row, lab.preprocess.image_size)
-        _check_measurable(row, lab)
-    if unknown := sorted(set(lab.published) - set(lab.rows)):
-        raise ConfigError(f"published.{unknown[0]}: no such row; allowed: {', '.join(lab.rows)}")
-    return lab
+    for row in project.rows_resolved().values():
+        _check_sizes(row, project.preprocess.image_size)
+        _check_measurable(row, project)
+    if unknown := sorted(set(project.published) - set(project.rows)):
+        raise ConfigError(f"published.{unknown[0]}: no such row; allowed: {', '.join(project.rows)}")
+    return project
 
 
 def load_row(path: Path) -> Row:
@@ -590,24 +590,24 @@ def _check_sizes(row: Row, image_size: int) -> None:
         )
 
 
-def _check_measurable(row: Row, lab: Lab) -> None:
-    """Refuse a row that the lab's other sections cannot serve. Raises `ConfigError`."""
-    if row.needs_perceptual and lab.features.perceptual == "none":
+def _check_measurable(row: Row, project: Project) -> None:
+    """Refuse a row that the project's other sections cannot serve. Raises `ConfigError`."""
+    if row.needs_perceptual and project.features.perceptual == "none":
         weight = max(loss.perceptual_weight for loss in row.losses)
         raise ConfigError(
             f"rows.{row.name}: loss.perceptual_weight = {weight} with features.perceptual = "
             "'none': the loss needs a network; allowed: 0, or features.perceptual: efficientnet_lite or imagenet"
         )
-    if row.generator.space != "lab" and "lab_planes" in lab.evaluate.spaces:
+    if row.generator.space != "lab" and "lab_planes" in project.evaluate.spaces:
         raise ConfigError(
             f"rows.{row.name}: generator.space = {row.generator.space!r} with 'lab_planes' in evaluate.spaces: those "
             "are the planes of a generator that keeps L and predicts ab; allowed: 'lab', or evaluate.spaces: [rgb]"
         )
 
 
-def check_classes(lab: Lab, classes: int) -> None:
+def check_classes(project: Project, classes: int) -> None:
     """Refuse a class loss on photos that have no classes. Raises `ConfigError`."""
-    for name, row in lab.rows_resolved().items():
+    for name, row in project.rows_resolved().items():
         if row.loss.class_weight > 0 and classes < 2:
             raise ConfigError(
                 f"rows.{name}: loss.class_weight = {row.loss.class_weight}: needs photos of at least 2 classes, these "

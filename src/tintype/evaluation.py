@@ -1,4 +1,4 @@
-"""A colorizer measured on a lab's test split."""
+"""A colorizer measured on a project's test split."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def fetch(url: str, path: Path, digest: str, variable: str) -> None:
 
     Args:
         url: of the file.
-        path: where it is kept, for all labs of the user, who may also put it there by hand.
+        path: where it is kept, for all projects of the user, who may also put it there by hand.
         digest: hexadecimal: an MD5 has 32 digits, a SHA-256 64; of the latter the first 8 or more will do.
         variable: of the environment, by which the user moves the folder.
 

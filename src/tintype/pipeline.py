@@ -1,4 +1,4 @@
-"""What DVC and git know of a lab: its figures now and at a revision, its lock, what of it is stale."""
+"""What DVC and git know of a project: its figures now and at a revision, its lock, what of it is stale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tintype.closure import HASH_CODE, hash_files
-from tintype.config import FLOOR_NAMES, ConfigError, Lab, load_lab
+from tintype.config import FLOOR_NAMES, ConfigError, Project, load_project
 from tintype.git import git
 
 Figures = dict[str, dict[str, float]]
@@ -24,32 +24,32 @@ CODE = "data/code"
 
 
 class Pipeline:
-    """A lab's pipeline.
+    """A project's pipeline.
 
     Args:
-        lab: the lab's root folder.
+        project: the project's root folder.
     Raises:
-        ConfigError: it is no lab.
+        ConfigError: it is no project.
     """
 
-    def __init__(self, lab: Path) -> None:
-        self.lab = lab.resolve()
+    def __init__(self, project: Path) -> None:
+        self.project = project.resolve()
         for name in ("params.yaml", "dvc.yaml"):
-            if not (self.lab / name).exists():
-                raise ConfigError(f"{lab}: no {name} here; allowed: a lab's folder (`tintype init-lab` makes one)")
+            if not (self.project / name).exists():
+                raise ConfigError(f"{project}: no {name} here; allowed: a project's folder (`tintype init` makes one)")
 
-    def config(self) -> Lab:
-        """The lab's params. Raises `ConfigError`."""
-        return load_lab(self.lab / "params.yaml")
+    def config(self) -> Project:
+        """The project's params. Raises `ConfigError`."""
+        return load_project(self.project / "params.yaml")
 
     def dvc(self, *words: str, env: Mapping[str, str] | None = None, show: bool = False) -> str:
-        """What a DVC command in the lab prints on stdout; with `show`, it goes to stderr instead, as it comes.
+        """What a DVC command in the project prints on stdout; with `show`, it goes to stderr instead, as it comes.
 
         DVC's own errors are on stderr. Raises `ConfigError` where the command fails.
         """
         done = subprocess.run(
             [sys.executable, "-m", "dvc", *words],
-            cwd=self.lab,
+            cwd=self.project,
             # Stages call `python`: this one, whatever environment is active.
             env={
                 **os.environ,
@@ -70,9 +70,9 @@ class Pipeline:
 
     def commit(self, revision: str) -> str:
         """Its full hash. Raises `ConfigError` where git knows none such."""
-        if git(self.lab, "rev-parse", "--git-dir") is None:
-            raise ConfigError(f"{self.lab}: not in a git repository, there is no revision {revision!r}")
-        found = git(self.lab, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        if git(self.project, "rev-parse", "--git-dir") is None:
+            raise ConfigError(f"{self.project}: not in a git repository, there is no revision {revision!r}")
+        found = git(self.project, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         if not found:
             raise ConfigError(f"{revision!r}: git knows no such revision here")
         return found
@@ -82,11 +82,11 @@ class Pipeline:
         return _yaml(self.file_at(revision, "params.yaml"), f"{revision}:params.yaml")
 
     def file_at(self, revision: str, path: str) -> str | None:
-        """A file of the lab as a revision has it; None where it has none."""
-        return git(self.lab, "show", f"{revision}:./{path}")
+        """A file of the project as a revision has it; None where it has none."""
+        return git(self.project, "show", f"{revision}:./{path}")
 
     def figures(self, revision: str | None = None) -> Figures:
-        """The metrics of every row; of a revision, what is committed there; else the lab's files.
+        """The metrics of every row; of a revision, what is committed there; else the project's files.
 
         A row without a file is left out; and one whose file is not a flat mapping of names to numbers, but of a
         revision that is a `ConfigError`: there, nobody can mend it.
@@ -114,7 +114,7 @@ class Pipeline:
         return None
 
     def _text(self, path: str) -> str | None:
-        file = self.lab / path
+        file = self.project / path
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def lock(self, revision: str | None = None) -> Lock:
@@ -139,7 +139,7 @@ class Pipeline:
 
     def changed_code(self) -> list[str]:
         """Stages of the lock, rows by name, that ran other code than lies here. Raises `ConfigError`."""
-        files = hash_files((self.lab / self.config().repo).resolve())
+        files = hash_files((self.project / self.config().repo).resolve())
         now = {f"{CODE}/{name}": hashlib.md5(text.encode()).hexdigest() for name, text in files.items()}
         return [
             name
@@ -157,9 +157,9 @@ def out_hash(lock: Lock, path: str) -> str | None:
     return None
 
 
-def first_commit_with(digest: str, lab: Path) -> str | None:
-    """The oldest commit, of any branch or experiment, whose ``dvc.lock`` of the lab has an output with this hash."""
-    found = git(lab, "log", "--all", "--format=%H", f"-S{digest}", "--", "dvc.lock")
+def first_commit_with(digest: str, project: Path) -> str | None:
+    """The oldest commit, of any branch or experiment, where the project's ``dvc.lock`` has an output with this hash."""
+    found = git(project, "log", "--all", "--format=%H", f"-S{digest}", "--", "dvc.lock")
     return found.splitlines()[-1] if found else None
 
 

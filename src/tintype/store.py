@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from tintype.config import ConfigError
 
 
-def store_uri(project: Path) -> str:
-    """``MLFLOW_TRACKING_URI``, or the sqlite file at the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(project / 'mlflow.db').as_posix()}"
+def store_uri(checkout: Path) -> str:
+    """``MLFLOW_TRACKING_URI``, or the sqlite file at the checkout's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(checkout / 'mlflow.db').as_posix()}"
 
 
 def has_store(uri: str) -> bool:
@@ -48,7 +48,7 @@ def find_run(store: str, reference: str) -> Run:
     client, found = _asked(store, reference)
     run = found if isinstance(found, Run) else _run_of(client, found)
     if run is None:
-        raise ConfigError(f"{reference}: the run of this version is not there; allowed: one that a lab registered")
+        raise ConfigError(f"{reference}: the run of this version is not there; allowed: one that a project registered")
     return run
 
 
@@ -58,7 +58,7 @@ def find_weights(store: str, reference: str, home: Path | None) -> tuple[Path, s
     What lies in this machine's files is used there; what a server holds is downloaded once, into the user's cache.
 
     Args:
-        home: the checkout in whose labs the weights of an unregistered run may lie; None: nowhere.
+        home: the checkout in whose projects the weights of an unregistered run may lie; None: nowhere.
     Returns:
         Folder of the weights; what they are called; test metrics by name, {} where the run is gone.
     Raises:
@@ -110,7 +110,7 @@ def _run_of(client: MlflowClient, version: ModelVersion) -> Run | None:
 
 
 def _weights_of_run(client: MlflowClient, run: Run, home: Path | None) -> tuple[Path, str, dict[str, float]]:
-    """Registered, or where the run's lab has them still."""
+    """Registered, or where the run's project has them still."""
     from tintype.models.storage import WEIGHTS, weights_hash
 
     tags, run_id = run.data.tags, run.info.run_id
@@ -119,7 +119,7 @@ def _weights_of_run(client: MlflowClient, run: Run, home: Path | None) -> tuple[
         raise ConfigError(f"{run_id}: this run made no weights; allowed: a finished run of a row's training")
     if versions := client.search_model_versions(f"tags.weights_sha256 = '{digest}'"):
         return _weights_of_version(client, versions[0]), _title(versions[0]), _test_metrics(run)
-    weights = (home or Path()) / tags.get("lab", ".") / "models" / tags.get("row", "")
+    weights = (home or Path()) / tags.get("project", ".") / "models" / tags.get("row", "")
     if (weights / WEIGHTS).is_file() and weights_hash(weights) == digest:
         return weights, f"{tags['row']} of run {run_id[:8]}", _test_metrics(run)
     raise ConfigError(

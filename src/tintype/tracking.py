@@ -96,28 +96,28 @@ class TrackedRun:
 
 
 class Tracker:
-    """MLflow for one lab.
+    """MLflow for one project.
 
     Args:
-        lab: the lab's root folder.
-        project: tintype's checkout.
+        project: the project's root folder.
+        checkout: tintype's checkout.
     """
 
-    def __init__(self, lab: Path, project: Path) -> None:
-        self.lab = lab
+    def __init__(self, project: Path, checkout: Path) -> None:
+        self.project = project
         # In an experiment's temporary copy the checkout is the copy; the store stays with the original.
-        self.home = _original(lab, project)
+        self.home = _original(project, checkout)
         self.uri = store_uri(self.home)
         create_store(self.home)
         mlflow.set_tracking_uri(self.uri)
         self.client = MlflowClient(self.uri)
         self.experiment = self._experiment()
-        self.place = lab.relative_to(self.home).as_posix() if lab.is_relative_to(self.home) else str(lab)
-        self.git = _git_tags(project, self.place)
+        self.place = project.relative_to(self.home).as_posix() if project.is_relative_to(self.home) else str(project)
+        self.git = _git_tags(checkout, self.place)
 
     def _experiment(self) -> str:
-        inside = self.lab != self.home and self.lab.is_relative_to(self.home)
-        name = self.lab.relative_to(self.home).as_posix() if inside else self.lab.name
+        inside = self.project != self.home and self.project.is_relative_to(self.home)
+        name = self.project.relative_to(self.home).as_posix() if inside else self.project.name
         with FileLock(self.home / "mlflow.db.lock"):
             if found := self.client.get_experiment_by_name(name):
                 if found.lifecycle_stage == "deleted":  # by hand, in the UI
@@ -199,7 +199,7 @@ class Tracker:
         return {
             **self.git,
             **({"dvc_experiment": experiment} if experiment else {}),
-            "lab": self.place,
+            "project": self.place,
             "reproduce": f"{first} && cd {shlex.quote(self.place)} && dvc repro evaluate@{row}",
         }
 
@@ -222,7 +222,7 @@ class Tracker:
             weights: folder of a trained generator.
             metric, direction: what ranks models; `metrics[metric]` is this one's.
             test_split: hash of the data `metrics` were measured on.
-            rescore: measures a folder of weights by `metric` on this lab's test split.
+            rescore: measures a folder of weights by `metric` on this project's test split.
             experiment: name of the DVC experiment that this runs in; an experiment never moves ``champion``.
         Returns:
             model, version, alias, row, metric, score, weights_sha256.
@@ -329,24 +329,24 @@ def _example() -> bytes:
     return file.getvalue()
 
 
-def create_store(project: Path) -> None:
+def create_store(checkout: Path) -> None:
     """Make the sqlite store once, under a lock: processes that create it side by side crash each other."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return
-    with FileLock(project / "mlflow.db.lock"):
-        MlflowClient(store_uri(project)).search_experiments(max_results=1)
+    with FileLock(checkout / "mlflow.db.lock"):
+        MlflowClient(store_uri(checkout)).search_experiments(max_results=1)
 
 
-def _original(lab: Path, project: Path) -> Path:
-    """The checkout that `lab` names by its param ``repo``; `project` for a lab without params (a test's)."""
-    params = lab / "params.yaml"
-    return (lab / read_params(params)["repo"]).resolve() if params.exists() else project
+def _original(project: Path, checkout: Path) -> Path:
+    """The checkout that `project` names by its param ``repo``; `checkout` for a project without params (a test's)."""
+    params = project / "params.yaml"
+    return (project / read_params(params)["repo"]).resolve() if params.exists() else checkout
 
 
 def _git_tags(checkout: Path, place: str) -> dict[str, str]:
     """The code's commit, and whether what ran differs from it. In an experiment's copy, the copy is asked.
 
-    What ran is the code and the lab's params: notes, and another lab that is being made, change no run.
+    What ran is the code and the project's params: notes, and another project that is being made, change no run.
     """
     commit = git(checkout, "rev-parse", "HEAD")
     if commit is None:

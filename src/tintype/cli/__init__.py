@@ -10,7 +10,7 @@ import typer
 from tintype.cli.colorize import colorize
 from tintype.cli.export import export
 from tintype.cli.gate import gate
-from tintype.cli.init_lab import init_lab
+from tintype.cli.init import init
 from tintype.cli.reproduce import reproduce
 from tintype.cli.serve import serve
 from tintype.cli.verify import verify
@@ -21,12 +21,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Automatic image colorization. `tintype colorize` gives photos and videos their colors back, `tintype serve` "
-    "does so in the browser. `dvc repro` trains the models, in a lab; init-lab makes labs, the others check them.",
+    "does so in the browser. `dvc repro` trains the models, in a project; init makes projects, the others check them.",
 )
 app.command("colorize")(colorize)
 app.command("serve", short_help="The same in the browser, and an HTTP API.")(serve)
 app.command("export", short_help="Write a model as one file that needs no torch.")(export)
-app.command("init-lab", short_help="Write a lab for your own photos.")(init_lab)
+app.command("init", short_help="Write a project for your own photos.")(init)
 app.command("gate")(gate)
 app.command("reproduce", short_help="Make an MLflow run again, and compare.")(reproduce)
 app.command("verify")(verify)

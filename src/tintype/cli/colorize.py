@@ -227,7 +227,7 @@ def _refuse_clashes(
             import tintype.metrics.color
             import tintype.metrics.pixels  # noqa: F401
         except ImportError as error:
-            raise ConfigError(f"--evaluate: {error.name} is not installed; pip install 'tintype[lab]'") from None
+            raise ConfigError(f"--evaluate: {error.name} is not installed; pip install 'tintype[train]'") from None
     if seed is not None and samples is None:
         raise ConfigError("--seed: is for --samples")
     for option, is_set in (("--keep-color", keep_color), ("--samples", samples), ("--hint", hints)):

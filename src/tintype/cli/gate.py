@@ -19,7 +19,7 @@ def gate(
     ] = False,
     seeds: Annotated[int, typer.Option(min=5, help="--calibrate: how many seeds, 1 to SEEDS.")] = 5,
 ) -> None:
-    """Compare the lab's metrics with those of a revision. Nothing is run: `dvc repro` first.
+    """Compare the project's metrics with those of a revision. Nothing is run: `dvc repro` first.
 
     Exit 0: no metric of any row got worse than chance explains. 1: one did, or is gone, or is too good to be true; it
     is named. 2: they cannot be compared, and why.

@@ -13,12 +13,12 @@ import typer
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")] = False,
 ) -> None:
-    """Check the finished lab in this folder, and say what disagrees. Nothing is run or changed.
+    """Check the finished project in this folder, and say what disagrees. Nothing is run or changed.
 
     Files: every hash in dvc.lock is taken again, of outputs, code, params and DVC's cache. Metrics: every row is
     measured again from its stored weights. Table: the report is written again, and README.md's table is to be the
-    report's. Champion: MLflow's weights are to be the lab's, or those of a commit that makes them. What is not here is
-    skipped, and said. Exit 0: all agrees. 1: something disagrees. 2: it cannot be verified, and why.
+    report's. Champion: MLflow's weights are to be the project's, or those of a commit that makes them. What is not here
+    is skipped, and said. Exit 0: all agrees. 1: something disagrees. 2: it cannot be verified, and why.
     """
     import json
 
@@ -26,7 +26,7 @@ def verify(
     from tintype.verify import verify as check
 
     pipeline = Pipeline(Path.cwd())
-    _with_library_of((pipeline.lab / pipeline.config().repo).resolve())
+    _with_library_of((pipeline.project / pipeline.config().repo).resolve())
     findings = {}
     for name, finding in check(pipeline):
         findings[name] = finding

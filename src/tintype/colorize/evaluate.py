@@ -20,7 +20,7 @@ def measure(result: Photo, original: Photo) -> dict[str, float]:
     """How far a result is from its original, in 8-bit sRGB as every screen has it; see `NAMES`.
 
     Raises:
-        ImportError: torch or torchmetrics is not installed: metrics are a lab's, what colorizes alone needs neither.
+        ImportError: torch or torchmetrics is not installed; coloring needs neither.
     """
     import torch
 

@@ -30,7 +30,7 @@ class Located(NamedTuple):
     name: str
     """As people may call it: ``colorizer 3 (gan_l1_class)``."""
     metrics: dict[str, float]
-    """On its lab's test photos, by name; {} where none are known."""
+    """On its project's test photos, by name; {} where none are known."""
 
 
 def locate(model: str | Path) -> Located:
@@ -38,10 +38,10 @@ def locate(model: str | Path) -> Located:
 
     Args:
         model: ``everyday``, which comes with the package (a folder of that name is ``./everyday``), a folder of
-            weights (a row's in a lab's ``models/``, or one that MLflow keeps), an ``.onnx`` file,
+            weights (a row's in a project's ``models/``, or one that MLflow keeps), an ``.onnx`` file,
             ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, or a run's id, also as ``runs:/ID``. MLflow's store is
-            that of ``MLFLOW_TRACKING_URI``, else that of the lab or checkout around the working directory, else that
-            of the checkout which tintype is installed from. What a server holds is downloaded once.
+            that of ``MLFLOW_TRACKING_URI``, else that of the project or checkout around the working directory, else
+            that of the checkout which tintype is installed from. What a server holds is downloaded once.
     Raises:
         ConfigError: there is no such model, or no such store.
     """
@@ -68,7 +68,7 @@ def _in_folder(folder: Path) -> Located:
     if folder not in found and len(found) > 1:
         raise ConfigError(f"{folder}: several models; allowed: one of {', '.join(map(str, found))}")
     weights = found[0].resolve()
-    # A row of a lab.
+    # A row of a project.
     figures = weights.parents[1] / "metrics" / f"{weights.name}.json"
     known = weights.parent.name == "models" and figures.is_file()
     return Located(found[0], weights.name, json.loads(figures.read_text(encoding="utf-8")) if known else {})
@@ -81,11 +81,11 @@ def _in_mlflow(reference: str) -> Located:
         home = _home()
     except ImportError as error:
         raise ConfigError(
-            f"{reference}: needs {error.name}, which is not installed: pip install 'tintype[lab]'; "
+            f"{reference}: needs {error.name}, which is not installed: pip install 'tintype[train]'; "
             "--model also takes everyday or an .onnx file, which need neither MLflow nor torch"
         ) from None
     if home is None and not os.environ.get("MLFLOW_TRACKING_URI"):
-        raise ConfigError(f"{reference}: no lab around {Path.cwd()}, and no MLFLOW_TRACKING_URI is set; {HINT}")
+        raise ConfigError(f"{reference}: no project around {Path.cwd()}, and no MLFLOW_TRACKING_URI is set; {HINT}")
     store = store_uri(home or Path.cwd())
     if not has_store(store):
         raise ConfigError(f"{reference}: there is no MLflow store {store}; {HINT}")
@@ -99,6 +99,6 @@ def _home() -> Path | None:
         if (folder / "dvc.yaml").exists() and (folder / "params.yaml").is_file():
             with contextlib.suppress(ConfigError):
                 repo = read_params(folder / "params.yaml").get("repo")
-                if isinstance(repo, str):  # else it is another project's
+                if isinstance(repo, str):  # else it is another program's
                     return (folder / repo).resolve()
     return CHECKOUT if (CHECKOUT / "dvc.yaml").is_file() else None

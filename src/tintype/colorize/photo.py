@@ -46,7 +46,7 @@ class Photo:
 
     @property
     def has_color(self) -> bool:
-        """Whether it has: by the rule that keeps gray photos out of a lab's training, at its default threshold."""
+        """Whether it has: by the rule that keeps gray photos out of a project's training, at its default threshold."""
         if self.pixels.ndim == 2:
             return False
         height, width = self.pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""The metric gate: did any row of a lab become worse than chance explains?"""
+"""The metric gate: did any row of a project become worse than chance explains?"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tintype.pipeline import Lock, Pipeline, out_hash
 __all__ = ["Compared", "check"]
 
 
-def check(lab: Path, against: str) -> list[Compared]:
-    """Compare a lab's figures with those committed at a revision; nothing is run.
+def check(project: Path, against: str) -> list[Compared]:
+    """Compare a project's figures with those committed at a revision; nothing is run.
 
     Raises:
         ConfigError: they cannot be compared: no such revision, no figures there, no tolerances, or figures here that
             are not of the present code and params.
     """
-    pipeline = Pipeline(lab)
+    pipeline = Pipeline(project)
     config = pipeline.config()
     check_names(config)
     pipeline.commit(against)  # there is such a one
@@ -29,7 +29,7 @@ def check(lab: Path, against: str) -> list[Compared]:
         raise ConfigError("gate: not in params.yaml; `tintype gate --calibrate` measures and writes it")
     then, now = pipeline.figures(against), pipeline.figures()
     if not then:
-        raise ConfigError(f"{against}: has no metrics/*.json of this lab; allowed: a revision where it was run")
+        raise ConfigError(f"{against}: has no metrics/*.json of this project; allowed: a revision where it was run")
     stale = {stage: parts for stage, parts in pipeline.stale().items() if stage not in ("report", "register")}
     if stale:
         stage, parts = next(iter(stale.items()))

@@ -1,4 +1,4 @@
-"""The lab run with several seeds, to see how far its figures move by chance."""
+"""The project run with several seeds, to see how far its figures move by chance."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tintype import roundtrip
 from tintype.config import ConfigError, Tolerance
 from tintype.gate.tolerances import tolerances
 from tintype.git import git
-from tintype.lab import slug
 from tintype.pipeline import Figures, Pipeline
+from tintype.project import slug
 
 SPREAD = "report/spread.csv"
 TOO_GOOD = 10.0
@@ -22,14 +22,14 @@ COMMENT = "What `tintype gate` takes for chance, measured by `tintype gate --cal
 
 
 def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, Tolerance]:
-    """Run the lab once a seed, write every figure to ``report/spread.csv``, and tolerances into ``params.yaml``.
+    """Run the project once a seed, write every figure to ``report/spread.csv``, and tolerances into ``params.yaml``.
 
     The seed is that of training: it is the chance that another machine brings, too. Each run is a DVC experiment in a
-    temporary copy, so that the lab stays as it is and what was run before comes from DVC's run cache; MLflow's store
-    does not see them.
+    temporary copy, so that the project stays as it is and what was run before comes from DVC's run cache; MLflow's
+    store does not see them.
 
     Args:
-        pipeline: of a lab in git.
+        pipeline: of a project in git.
         seeds: at least two.
     Raises:
         ConfigError: a run failed.
@@ -42,17 +42,17 @@ def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, Tolerance]:
     spread = pd.DataFrame(
         {"row": row, "seed": seed, **figures} for seed, rows in runs.items() for row, figures in rows.items()
     )
-    (pipeline.lab / SPREAD).parent.mkdir(exist_ok=True)
-    spread.to_csv(pipeline.lab / SPREAD, index=False)
+    (pipeline.project / SPREAD).parent.mkdir(exist_ok=True)
+    spread.to_csv(pipeline.project / SPREAD, index=False)
     found = tolerances(spread)
-    _write(pipeline.lab / "params.yaml", found, len(seeds))
+    _write(pipeline.project / "params.yaml", found, len(seeds))
     return found
 
 
 def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
-    """The lab's figures with another seed."""
-    # Labs of one git repository share the namespace of its experiments.
-    name = f"calibrate-{slug(pipeline.lab.name)}-{seed}"
+    """The project's figures with another seed."""
+    # Projects of one git repository share the namespace of its experiments.
+    name = f"calibrate-{slug(pipeline.project.name)}-{seed}"
     if _experiment(pipeline, name):  # of a calibration that was cut off
         pipeline.dvc("exp", "remove", name)
     env = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(store, 'mlflow.db').as_posix()}"}
@@ -69,7 +69,7 @@ def _figures_with(pipeline: Pipeline, seed: int, store: str) -> Figures:
 def _experiment(pipeline: Pipeline, name: str) -> str | None:
     """The commit of a DVC experiment on the present one."""
     head = pipeline.commit("HEAD")
-    return git(pipeline.lab, "rev-parse", "--verify", "--quiet", f"refs/exps/{head[:2]}/{head[2:]}/{name}")
+    return git(pipeline.project, "rev-parse", "--verify", "--quiet", f"refs/exps/{head[:2]}/{head[2:]}/{name}")
 
 
 def _write(params: Path, found: dict[str, Tolerance], seeds: int) -> None:

@@ -62,7 +62,7 @@ def compare(then: Figures, now: Figures, gate: Gate, without_chance: Collection[
 
     Args:
         then: of the revision.
-        now: of the lab.
+        now: of the project.
         gate: tolerances by metric.
         without_chance: rows whose colors are, by their making, exactly those of `then`.
     """

@@ -20,7 +20,7 @@ def tolerances(spread: pd.DataFrame) -> dict[str, Tolerance]:
     """By metric, the lowest line ``absolute + relative * |figure|`` that lies over every row's spread.
 
     Args:
-        spread: of the same lab with several seeds: columns ``row``, ``seed``, and one a metric.
+        spread: of the same project with several seeds: columns ``row``, ``seed``, and one a metric.
     """
     by_row = spread.drop(columns="seed").groupby("row")
     size, deviation = by_row.mean().abs(), by_row.std(ddof=1) * DEVIATIONS

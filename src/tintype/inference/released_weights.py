@@ -57,7 +57,7 @@ def _read() -> tuple[dict[str, Tensor], Generator]:
 
         from tintype.inference.onnx_weights import read_weights
     except ImportError as error:
-        raise ConfigError(f"{KEY}: {error.name} is not installed; pip install 'tintype[lab]'") from None
+        raise ConfigError(f"{KEY}: {error.name} is not installed; pip install 'tintype[train]'") from None
     model = onnx.load(path_of_released())
     weights = {name: torch.from_numpy(value.copy()) for name, value in read_weights(model).items()}
     (metadata,) = (Metadata.from_json(entry.value) for entry in model.metadata_props if entry.key == METADATA)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tintype.config import ConfigError, Lab
+from tintype.config import ConfigError, Project
 
 
 @dataclass(frozen=True)
@@ -110,18 +110,19 @@ def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "m
     return ranking[metric]
 
 
-def check_names(lab: Lab) -> None:
-    """Refuse metrics that a lab names but will not measure, and those that nobody does, before any work.
+def check_names(project: Project) -> None:
+    """Refuse metrics that a project names but will not measure, and those that nobody does, before any work.
 
     Raises `ConfigError`.
     """
-    suffix = SUFFIXES[lab.features.network]
+    suffix = SUFFIXES[project.features.network]
     ranking_direction(
-        lab.register_.metric, metric_names(suffix, lab.evaluate.spaces, torchvision=lab.features.torchvision)
+        project.register_.metric,
+        metric_names(suffix, project.evaluate.spaces, torchvision=project.features.torchvision),
     )
-    for row in lab.published.values():
+    for row in project.published.values():
         for name in row.figures:
             metric_of(name)
-    for name, tolerance in lab.gate.tolerances.items() if lab.gate else ():
+    for name, tolerance in project.gate.tolerances.items() if project.gate else ():
         if tolerance.direction != (direction := metric_of(name).direction or "none"):
             raise ConfigError(f"gate.tolerances.{name}.direction = {tolerance.direction!r}: allowed: {direction!r}")

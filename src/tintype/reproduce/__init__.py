@@ -13,7 +13,7 @@ from tintype.git import git
 from tintype.pipeline import Pipeline
 from tintype.reproduce.compare import Reproduction, compare, other_photos
 from tintype.reproduce.origin import find_origin
-from tintype.reproduce.worktree import lab_in, worktree
+from tintype.reproduce.worktree import project_in, worktree
 from tintype.store import find_run, only_run, store_uri
 from tintype.tracking import flat
 
@@ -28,7 +28,7 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
 
     Args:
         reference: a run's id, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
-        folder: anywhere in the checkout or in one of its labs.
+        folder: anywhere in the checkout or in one of its projects.
         keep: leave the worktree where it is.
     Raises:
         ConfigError: the run cannot be made again, and why.
@@ -37,11 +37,13 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
     run = find_run(store_uri(checkout), reference)
     then = run.data
     origin = find_origin(run.info.run_id, then.tags, checkout)
-    gate = _gate(checkout / origin.lab / "params.yaml")
+    gate = _gate(checkout / origin.project / "params.yaml")
     with worktree(checkout, origin.commit, keep=keep) as tree:
-        print(f"row {origin.row}, lab {origin.lab}, commit {origin.commit[:12]}: made in {tree}", file=sys.stderr)
-        lab, has_remote = lab_in(tree, origin, checkout)
-        pipeline = Pipeline(lab)
+        print(
+            f"row {origin.row}, project {origin.project}, commit {origin.commit[:12]}: made in {tree}", file=sys.stderr
+        )
+        project, has_remote = project_in(tree, origin, checkout)
+        pipeline = Pipeline(project)
         store = f"sqlite:///{(tree / 'mlflow.db').as_posix()}"
         env = {"MLFLOW_TRACKING_URI": store, "DVC_SITE_CACHE_DIR": str(tree / ".tintype/dvc")}
         if threads := then.tags.get("threads"):
@@ -49,8 +51,8 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
             env |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
 
         _prepare(pipeline, env, has_remote)
-        _refuse_other_params(then.params, lab / f"configs/{origin.row}.json")
-        photos_then, photos = then.tags.get("data_sha256"), _digest(lab / "data/lab")
+        _refuse_other_params(then.params, project / f"configs/{origin.row}.json")
+        photos_then, photos = then.tags.get("data_sha256"), _digest(project / "data/lab")
         if photos_then and photos and photos_then != photos:
             return other_photos(photos_then, photos)
 
@@ -61,7 +63,7 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
 
 
 def _checkout_of(folder: Path) -> Path:
-    """The checkout that `folder` is in, or that the lab is of which it is in."""
+    """The checkout that `folder` is in, or that the project is of which it is in."""
     folder = folder.resolve()
     for place in (folder, *folder.parents):
         if (place / "params.yaml").is_file() and (place / "dvc.yaml").exists():
@@ -69,11 +71,11 @@ def _checkout_of(folder: Path) -> Path:
             if git(checkout, "rev-parse", "--git-dir") is None:
                 raise ConfigError(f"{checkout}: no git repository; a run is made again from its commit")
             return checkout
-    raise ConfigError(f"{folder}: neither in tintype's checkout nor in a lab")
+    raise ConfigError(f"{folder}: neither in tintype's checkout nor in a project")
 
 
 def _gate(params: Path) -> Gate | None:
-    """The present tolerances of the lab, if it has any."""
+    """The present tolerances of the project, if it has any."""
     section = read_params(params).get("gate") if params.is_file() else None
     return None if section is None else validated(Gate, section, where="gate")
 
@@ -90,14 +92,16 @@ def _prepare(pipeline: Pipeline, env: Mapping[str, str], has_remote: bool) -> No
 
 
 def _refuse_other_params(then: Mapping[str, str], config: Path) -> None:
-    """Refuse a row that has other params here: of a lab that git does not hold, or of an experiment made anew.
+    """Refuse a row that has other params here: of a project that git does not hold, or of an experiment made anew.
 
     The hash of the perceptual network may differ: where it was trained on another machine, it does.
     """
     now = flat(json.loads(config.read_text()))
     for key in sorted((then.keys() & now.keys()) - {"teacher"}):
         if then[key] != now[key]:
-            raise ConfigError(f"{key}: was {then[key]} in the run, is {now[key]} in its lab now; allowed: as it was")
+            raise ConfigError(
+                f"{key}: was {then[key]} in the run, is {now[key]} in its project now; allowed: as it was"
+            )
 
 
 def _digest(cache: Path) -> str | None:

@@ -62,7 +62,7 @@ class Reproduction(NamedTuple):
     def _summary(self) -> str:
         changed = ", ".join(f"{name} was {then}, is {now}" for name, (then, now) in self.environment.items())
         if any(finding.what == "photos" and finding.fails for finding in self.findings):
-            return "not reproduced: the lab's photos are not those of the run"
+            return "not reproduced: the project's photos are not those of the run"
         if self.failed:
             named = ", ".join(finding.what for finding in self.findings if finding.fails)
             return f"not reproduced: not the same: {named}; {changed or 'torch, device and threads are the same'}"
@@ -91,7 +91,7 @@ def compare(
     Args:
         then, now: the tags of the run and of its second making.
         figures_then, figures_now: their metrics; those called ``test_...`` are compared.
-        gate: the lab's, None: no metric may move.
+        gate: the project's, None: no metric may move.
     """
     environment = {}
     for name in ENVIRONMENT:

@@ -20,11 +20,11 @@ class Origin(NamedTuple):
 
     commit: str
     """Full hash; of a DVC experiment the experiment's own, which holds its params."""
-    lab: Path
+    project: Path
     """Seen from the checkout; absolute where it lies outside."""
     row: str
     in_commit: bool
-    """Whether the commit holds the lab. Else only the lab's present params are known."""
+    """Whether the commit holds the project. Else only the project's present params are known."""
 
 
 def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
@@ -37,12 +37,14 @@ def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
         raise ConfigError(f"run {run_id}: no tags row and git_commit; allowed: a run of tintype's stages")
     if "weights_sha256" not in tags:
         raise ConfigError(f"run {run_id}: its training did not finish, there are no weights to compare with")
-    commit, lab, row = _commit(run_id, tags, checkout), _lab(run_id, tags), tags["row"]
-    params = lab / "params.yaml"
-    in_commit = not lab.is_absolute() and git(checkout, "cat-file", "-e", f"{commit}:{params.as_posix()}") is not None
+    commit, project, row = _commit(run_id, tags, checkout), _project(run_id, tags), tags["row"]
+    params = project / "params.yaml"
+    in_commit = (
+        not project.is_absolute() and git(checkout, "cat-file", "-e", f"{commit}:{params.as_posix()}") is not None
+    )
     if not in_commit and not (checkout / params).is_file():
-        raise ConfigError(f"run {run_id}: its lab {lab} is neither in commit {commit[:12]} nor here")
-    return Origin(commit, lab, row, in_commit)
+        raise ConfigError(f"run {run_id}: its project {project} is neither in commit {commit[:12]} nor here")
+    return Origin(commit, project, row, in_commit)
 
 
 def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
@@ -58,7 +60,8 @@ def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
         try:
             return _held(run_id, tags, checkout)
         except ConfigError:
-            if "model_md5" in tags and (later := first_commit_with(tags["model_md5"], checkout / _lab(run_id, tags))):
+            project = checkout / _project(run_id, tags)
+            if "model_md5" in tags and (later := first_commit_with(tags["model_md5"], project)):
                 return later
             raise
 
@@ -85,11 +88,11 @@ def _held(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
     return found
 
 
-def _lab(run_id: str, tags: Mapping[str, str]) -> Path:
-    """Runs before there was the tag ``lab`` say it in their command: ``git checkout X && cd LAB && ...``."""
-    if "lab" in tags:
-        return Path(tags["lab"])
+def _project(run_id: str, tags: Mapping[str, str]) -> Path:
+    """Runs older than the tag ``project`` say it in their command: ``git checkout X && cd PROJECT && ...``."""
+    if "project" in tags:
+        return Path(tags["project"])
     words = shlex.split(tags.get("reproduce", ""))
     if "cd" not in words[:-1]:
-        raise ConfigError(f"run {run_id}: no tag lab; allowed: a run of tintype's stages")
+        raise ConfigError(f"run {run_id}: no tag project; allowed: a run of tintype's stages")
     return Path(words[words.index("cd") + 1])

@@ -1,4 +1,4 @@
-"""A commit in a folder of its own, with the lab in it that is to run; gone afterwards, however that ends."""
+"""A commit in a folder of its own, with the project in it that is to run; gone afterwards, however that ends."""
 
 from __future__ import annotations
 
@@ -48,32 +48,33 @@ def worktree(checkout: Path, commit: str, *, keep: bool) -> Iterator[Path]:
                 git(checkout, "worktree", "remove", "--force", "--force", str(tree))  # twice: also one half made
 
 
-def lab_in(tree: Path, origin: Origin, checkout: Path) -> tuple[Path, bool]:
-    """The run's lab in a worktree, ready for DVC, and whether it has a remote.
+def project_in(tree: Path, origin: Origin, checkout: Path) -> tuple[Path, bool]:
+    """The run's project in a worktree, ready for DVC, and whether it has a remote.
 
-    A lab that the commit does not hold is made anew from its present params. Photos that git does not hold are linked.
+    A project that the commit does not hold is made anew from its present params. Photos that git does not hold are
+    linked.
     Raises `ConfigError` where that cannot be.
     """
-    present = checkout / origin.lab
-    lab = tree / ".tintype/lab" if origin.lab.is_absolute() else tree / origin.lab
+    present = checkout / origin.project
+    project = tree / ".tintype/project" if origin.project.is_absolute() else tree / origin.project
     if not origin.in_commit:
-        (lab / ".dvc").mkdir(parents=True)
-        (lab / "dvc.yaml").symlink_to(tree / "dvc.yaml")
+        (project / ".dvc").mkdir(parents=True)
+        (project / "dvc.yaml").symlink_to(tree / "dvc.yaml")
         params = (present / "params.yaml").read_text()
-        if origin.lab.is_absolute():
+        if origin.project.is_absolute():
             params = re.sub(r"(?m)^repo:.*$", lambda _: f"repo: {json.dumps(str(tree))}", params)
-        (lab / "params.yaml").write_text(params)
-    values = read_params(lab / "params.yaml")
+        (project / "params.yaml").write_text(params)
+    values = read_params(project / "params.yaml")
     if origin.row not in values.get("rows", {}):
         raise ConfigError(f"row {origin.row!r}: not in the run's params.yaml; allowed: {', '.join(values['rows'])}")
     if values["data"]["source"] != "sample":  # that is code, which the commit holds
-        _link_photos(Path(values["data"]["origin"]), lab, present, inside=tree)
-    return lab, _configure_dvc(lab, present if (present / ".dvc").is_dir() else checkout)
+        _link_photos(Path(values["data"]["origin"]), project, present, inside=tree)
+    return project, _configure_dvc(project, present if (present / ".dvc").is_dir() else checkout)
 
 
-def _link_photos(origin: Path, lab: Path, present: Path, inside: Path) -> None:
-    """Lead a folder `origin`, seen from the lab, to the present lab's, if git holds only a part of it, or nothing."""
-    here, there = lab / origin, present / origin
+def _link_photos(origin: Path, project: Path, present: Path, inside: Path) -> None:
+    """Link a folder `origin`, seen from the project, to the present project's, unless git holds all of it."""
+    here, there = project / origin, present / origin
     if origin.is_absolute() or not there.is_dir():
         return
     if here.exists() and not git(
@@ -88,17 +89,17 @@ def _link_photos(origin: Path, lab: Path, present: Path, inside: Path) -> None:
     here.symlink_to(there.resolve())
 
 
-def _configure_dvc(lab: Path, present: Path) -> bool:
-    """Give the lab the cache and the remotes of the present one; whether one of these is the default."""
+def _configure_dvc(project: Path, present: Path) -> bool:
+    """Give the project the cache and the remotes of the present one; whether one of these is the default."""
     from dvc.config import Config
 
     known = Config(str(present / ".dvc"))
     config: dict[str, Any] = {}
-    with Config(str(lab / ".dvc")).edit("local") as local:
+    with Config(str(project / ".dvc")).edit("local") as local:
         for level in ("repo", "local"):  # paths are absolute, once read
             for section in ("core", "cache", "remote"):
                 local[section] |= known.read(level)[section]
-        local["core"]["no_scm"] = True  # git has nothing to say in a lab that will be gone
+        local["core"]["no_scm"] = True  # git has nothing to say in a project that will be gone
         local["cache"].setdefault("dir", str(present / ".dvc/cache"))
         config = local
     return "remote" in config["core"]

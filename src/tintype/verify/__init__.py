@@ -1,4 +1,4 @@
-"""A finished lab checked: does what lies here agree with what is written of it?"""
+"""A finished project checked: does what lies here agree with what is written of it?"""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CHECKS: dict[str, Callable[[Pipeline], Finding]] = {
 
 
 def verify(pipeline: Pipeline) -> Iterator[tuple[str, Finding]]:
-    """Every check by name, one after the other; nothing in the lab is changed.
+    """Every check by name, one after the other; nothing in the project is changed.
 
     Raises:
         ConfigError: it cannot be verified: its params are wrong, or it never ran.
     """
     pipeline.config()
     if not pipeline.lock():
-        raise ConfigError(f"{pipeline.lab}: no dvc.lock here, it never ran; `dvc repro` runs it")
+        raise ConfigError(f"{pipeline.project}: no dvc.lock here, it never ran; `dvc repro` runs it")
     for name, check in CHECKS.items():
         yield name, check(pipeline)

@@ -1,4 +1,4 @@
-"""The champion in MLflow's registry against the lab: are its weights the lab's, or can a lab make them again?"""
+"""The champion in MLflow's registry: are its weights the project's, or can a project make them again?"""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ REGISTERED = "report/registered.json"
 
 
 def check_champion(pipeline: Pipeline) -> Finding:
-    """The weights that the registry holds as ``champion``, where they come from, and what the lab says it registered.
+    """The weights that the registry holds as ``champion``, their origin, and what the project says it registered.
 
     MLflow's store is read alone; where there is none, none is made.
     """
     from tintype.store import has_store, reader, store_uri
 
-    lab, model = pipeline.lab, pipeline.config().register_.model
-    checkout = (lab / pipeline.config().repo).resolve()
+    project, model = pipeline.project, pipeline.config().register_.model
+    checkout = (project / pipeline.config().repo).resolve()
     uri = store_uri(checkout)
-    said = (lab / REGISTERED).read_text() if (lab / REGISTERED).is_file() else None
+    said = (project / REGISTERED).read_text() if (project / REGISTERED).is_file() else None
     if not has_store(uri):
         if said is not None:
             return Finding(REGISTERED, [f"{REGISTERED}: there is no MLflow store {uri} that has what it says"])
@@ -53,11 +53,11 @@ def check_champion(pipeline: Pipeline) -> Finding:
         return Finding(compared, disagreements, [f"MLflow ({uri}) has no champion of {model}"])
     if why := _wrong(champion, client, pipeline, checkout):
         disagreements.append(f"champion version {champion.version} (row {champion.tags.get('row')}): {why}")
-    return Finding(f"champion version {champion.version} of {model} with the lab", disagreements)
+    return Finding(f"champion version {champion.version} of {model} with the project", disagreements)
 
 
 def _registered(said: str, versions: Mapping[str, ModelVersion], champion: ModelVersion | None) -> Iterator[str]:
-    """Where the lab's word on what it registered is not the registry's."""
+    """Where the project's word on what it registered is not the registry's."""
     try:
         registered = json.loads(said)
         number, alias = str(registered["version"]), registered["alias"]
@@ -98,19 +98,19 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
     if any(out_hash(pipeline.lock(), f"models/{row}") == digest for row in pipeline.config().rows):
         return None
     # Runs come before their commit: what is made from uncommitted changes may have been committed with the lock.
-    if first_commit_with(digest, pipeline.lab):
+    if first_commit_with(digest, pipeline.project):
         return None
     try:
         _refuse_unmakeable(client.get_run(champion.run_id or ""), checkout)
     except MlflowException:
-        return "not in dvc.lock, and no lab can make it again: its run is gone from MLflow"
+        return "not in dvc.lock, and no project can make it again: its run is gone from MLflow"
     except ConfigError as error:
-        return f"not in dvc.lock, and no lab can make it again: {error}"
+        return f"not in dvc.lock, and no project can make it again: {error}"
     return None
 
 
 def _refuse_unmakeable(run: Run, checkout: Path) -> None:
-    """Raise `ConfigError` where no lab makes again what was made in `run`: why."""
+    """Raise `ConfigError` where no project makes again what was made in `run`: why."""
     from tintype.data.cache import LabCache
     from tintype.reproduce.origin import find_origin
 
@@ -118,13 +118,13 @@ def _refuse_unmakeable(run: Run, checkout: Path) -> None:
     origin = find_origin(run.info.run_id, tags, checkout)
     if origin.in_commit:
         return
-    lab = checkout / origin.lab  # git does not hold it: it is what it is now
-    if origin.row not in (read_params(lab / "params.yaml").get("rows") or {}):
-        raise ConfigError(f"row {origin.row} is no longer in {lab / 'params.yaml'}")
-    config, cache = lab / f"configs/{origin.row}.json", lab / "data/lab"
+    project = checkout / origin.project  # git does not hold it: it is what it is now
+    if origin.row not in (read_params(project / "params.yaml").get("rows") or {}):
+        raise ConfigError(f"row {origin.row} is no longer in {project / 'params.yaml'}")
+    config, cache = project / f"configs/{origin.row}.json", project / "data/lab"
     if config.is_file() and "config_sha256" in tags:
         digest = hashlib.sha256(load_row(config).model_dump_json().encode()).hexdigest()
         if digest != tags["config_sha256"]:
             raise ConfigError(f"row {origin.row} has other params now")
     if cache.is_dir() and tags.get("data_sha256", digest := LabCache.open(cache).digest) != digest:
-        raise ConfigError("the lab's photos are others now")
+        raise ConfigError("the project's photos are others now")

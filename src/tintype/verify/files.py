@@ -31,7 +31,7 @@ def check_files(pipeline: Pipeline) -> Finding:
     from dvc.stage import PipelineStage
 
     lock = pipeline.lock()
-    with _repository(pipeline.lab) as repo:
+    with _repository(pipeline.project) as repo:
         defined = {stage.name: stage for stage in repo.index.stages if isinstance(stage, PipelineStage)}
         stages = {name: stage for name, stage in defined.items() if name in lock}
         never_run = [name for name in defined if name not in lock]
@@ -52,8 +52,8 @@ def check_files(pipeline: Pipeline) -> Finding:
 
 
 @contextmanager
-def _repository(lab: Path) -> Iterator[Repo]:
-    """The lab as DVC sees it, without its database of hashes. No DVC command can run meanwhile."""
+def _repository(project: Path) -> Iterator[Repo]:
+    """The project as DVC sees it, without its database of hashes. No DVC command can run meanwhile."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -61,10 +61,10 @@ def _repository(lab: Path) -> Iterator[Repo]:
     with tempfile.TemporaryDirectory() as empty:
         os.environ["DVC_SITE_CACHE_DIR"] = empty
         try:
-            with Repo(str(lab)) as repo, repo.lock:
+            with Repo(str(project)) as repo, repo.lock:
                 yield repo
         except DvcException as error:
-            raise ConfigError(f"{lab}: DVC cannot read it: {' '.join(str(error).split())}") from None
+            raise ConfigError(f"{project}: DVC cannot read it: {' '.join(str(error).split())}") from None
         finally:
             del os.environ["DVC_SITE_CACHE_DIR"]
             if kept is not None:
@@ -133,5 +133,5 @@ def _objects(cache: Any, oid: str) -> Iterator[Path]:
 
 
 def _name(path: Any) -> str:
-    """As the lab's user would write it."""
+    """As the project's user would write it."""
     return os.path.normpath(path.def_path)

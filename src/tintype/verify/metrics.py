@@ -23,17 +23,17 @@ for KID, a difference of numbers near 1 that may be 0 itself; tables show five d
 
 def check_metrics(pipeline: Pipeline) -> Finding:
     """Measure what the stages `evaluate` and `floors` measured, and compare."""
-    lab, stored = pipeline.lab, pipeline.figures()
+    project, stored = pipeline.project, pipeline.figures()
     rows = [*FLOOR_NAMES, *pipeline.config().rows]
-    files = sorted((lab / "metrics").glob("*.json"))
+    files = sorted((project / "metrics").glob("*.json"))
     disagreements = [f"metrics/{file.name}: of no row in params.yaml" for file in files if file.stem not in rows]
-    here = [row for row in rows if lab / f"metrics/{row}.json" in files]
+    here = [row for row in rows if project / f"metrics/{row}.json" in files]
     disagreements += [f"metrics/{row}.json: not names and numbers" for row in here if row not in stored]
 
     def lacking(row: str) -> list[str]:
         weights = [] if row in FLOOR_NAMES else [f"models/{row}"]
         needed = ["data/lab", "data/features", *weights, f"metrics/{row}.json"]
-        return [path for path in needed if not (lab / path).exists()]
+        return [path for path in needed if not (project / path).exists()]
 
     absent = dict.fromkeys(path for row in rows for path in lacking(row))
     unseen = [f"{some(list(absent))}: not here; `dvc pull` or `dvc repro` brings it"] if absent else []
@@ -75,13 +75,13 @@ def _measured(row: str, pipeline: Pipeline) -> dict[str, float]:
     from tintype.data.cache import LabCache
     from tintype.evaluation import measure
 
-    lab = pipeline.lab
-    cache = LabCache.open(lab / "data/lab")
-    return measure(_colorizer(row, lab, cache), cache, lab / "data/features", pipeline.config().evaluate)
+    project = pipeline.project
+    cache = LabCache.open(project / "data/lab")
+    return measure(_colorizer(row, project, cache), cache, project / "data/features", pipeline.config().evaluate)
 
 
-def _colorizer(row: str, lab: Path, cache: LabCache) -> Measured:
+def _colorizer(row: str, project: Path, cache: LabCache) -> Measured:
     from tintype.evaluation import Measured, trained
     from tintype.metrics.floors import FLOORS
 
-    return Measured(FLOORS[row](cache.split("train"))) if row in FLOORS else trained(lab / "models" / row)
+    return Measured(FLOORS[row](cache.split("train"))) if row in FLOORS else trained(project / "models" / row)

@@ -15,13 +15,13 @@ from tintype.verify.finding import Finding, some
 
 def check_table(pipeline: Pipeline) -> Finding:
     """Write the report again and compare; the README's table of metrics, if it has one, is to be the report's."""
-    lab, config, figures = pipeline.lab, pipeline.config(), pipeline.figures()
+    project, config, figures = pipeline.project, pipeline.config(), pipeline.figures()
     absent = [f"metrics/{row}.json" for row in (*FLOOR_NAMES, *config.rows) if row not in figures]
-    absent += [path for path in ("report/table.md", "report/table.csv") if not (lab / path).is_file()]
+    absent += [path for path in ("report/table.md", "report/table.csv") if not (project / path).is_file()]
     if absent:
         return Finding(unseen=[f"{some(absent)}: not here; `dvc repro` makes it"])
-    text, csv = (_read(lab / f"report/table.{kind}") for kind in ("md", "csv"))
-    whole = all((lab / f"curves/{row}.csv").is_file() for row in config.rows)
+    text, csv = (_read(project / f"report/table.{kind}") for kind in ("md", "csv"))
+    whole = all((project / f"curves/{row}.csv").is_file() for row in config.rows)
     try:
         expected_text, expected_csv = _again(pipeline, whole)
     except (ValueError, KeyError) as error:
@@ -34,7 +34,7 @@ def check_table(pipeline: Pipeline) -> Finding:
     disagreements = [*differences("report/table.md", text.splitlines(), expected_text.splitlines())]
     disagreements += differences("report/table.csv", _as_table(csv), _as_table(expected_csv))
     compared = "report/"
-    readme, measured = lab / "README.md", tables(expected_text)[0]
+    readme, measured = project / "README.md", tables(expected_text)[0]
     for table in tables(_read(readme)) if readme.is_file() else ():
         if len({*_cells(table[0])} & {*_cells(measured[0])}) > 1:  # `row` and a metric
             disagreements += differences("README.md", table, measured)
@@ -89,11 +89,11 @@ def _again(pipeline: Pipeline, whole: bool) -> tuple[str, str]:
     """``table.md`` and ``table.csv`` as the stage `report` writes them; without the curves, the first table alone."""
     from tintype.report import read_metrics, write_report, write_table
 
-    lab, config = pipeline.lab, pipeline.config()
+    project, config = pipeline.project, pipeline.config()
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
         if whole:
-            write_report(list(config.rows), lab / "metrics", lab / "curves", out, config.published)
+            write_report(list(config.rows), project / "metrics", project / "curves", out, config.published)
         else:
-            write_table(read_metrics(lab / "metrics", [*FLOOR_NAMES, *config.rows]), out)
+            write_table(read_metrics(project / "metrics", [*FLOOR_NAMES, *config.rows]), out)
         return _read(out / "table.md"), _read(out / "table.csv")

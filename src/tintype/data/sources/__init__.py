@@ -37,7 +37,7 @@ def download(config: Data, out: Path, root: Path) -> int:
     Args:
         config: ``config.origin`` is relative to `root`.
         out: anything in it from before is lost.
-        root: the lab's folder.
+        root: the project's folder.
     Returns:
         The number of photos.
     Raises:

@@ -19,7 +19,7 @@ class Listed(NamedTuple):
 class Source(Protocol):
     """Fills `photos`, an empty folder, with the photos that `config` asks for and lists them.
 
-    ``config.origin`` is relative to `root`, the lab's folder. Raises `ConfigError`.
+    ``config.origin`` is relative to `root`, the project's folder. Raises `ConfigError`.
     """
 
     def __call__(self, config: Data, root: Path, photos: Path) -> list[Listed]: ...  # noqa: D102

@@ -1,4 +1,4 @@
-"""Files that datasets publish: where they are kept, for all labs of the user, and what to do without them."""
+"""Files that datasets publish: where they are kept, for all projects of the user, and what to do without them."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def copied(listed: list[Listed], config: Data, root: Path, photos: Path) -> list
     origin = root / config.origin
     if photos.resolve().is_relative_to(origin.resolve()):
         raise ConfigError(
-            f"data.origin = {config.origin!r}: holds this lab itself; allowed is a folder of photos alone"
+            f"data.origin = {config.origin!r}: holds this project itself; allowed is a folder of photos alone"
         )
     kept = drawn(listed, config)
     for photo in tqdm(kept, desc="download", unit="photo", disable=None):

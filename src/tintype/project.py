@@ -1,4 +1,4 @@
-"""A lab for one's own photos: params sized to the machine, beside the one pipeline definition."""
+"""A project for one's own photos: params sized to the machine, beside the one pipeline definition."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tintype import roundtrip
-from tintype.config import ConfigError, load_lab
+from tintype.config import ConfigError, load_project
 from tintype.git import git
 from tintype.sizing import size_to_machine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEADER = """\
-A lab made by `tintype init-lab`. What each key means and allows: src/tintype/config.py in tintype's checkout.
+A project made by `tintype init`. What each key means and allows: src/tintype/config.py in tintype's checkout.
 Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
 FINE_TUNING = {
     "train": "generator",
@@ -28,33 +28,30 @@ FINE_TUNING = {
     "frozen_levels": 2,
     "encoder_lr_factor": 0.2,
 }
-"""The phase of a lab that starts from the released model; its epochs are sized to the machine."""
+"""The phase of a project that starts from the released model; its epochs are sized to the machine."""
 IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
-def make_lab(
+def make_project(
     folder: Path,
     *,
-    dataset: str,
     photos: Path,
     labels: str | None,
     limit: int | None,
     minutes: float,
     fine_tune: bool = False,
 ) -> str:
-    """Write ``params.yaml``, ``dvc.yaml`` (a link to the project's) and ``.dvc`` into `folder`.
+    """Write ``params.yaml``, ``dvc.yaml`` (a link to the checkout's) and ``.dvc`` into `folder`.
 
-    The params are the default lab's, comments and all, with the photos named and the training sized: to about `minutes`
-    for all rows, by the measured speed of a training step on this machine. With `fine_tune` there is one row, which
-    starts from the released model and trains as that was trained, but gently.
+    The params are the default project's, comments and all, with the photos named and the training sized: to about
+    `minutes` for all rows, by the measured speed of a training step on this machine. With `fine_tune` there is one row,
+    which starts from the released model and trains as that was trained, but gently.
 
     Returns:
         What to tell the user.
     Raises:
-        ConfigError: for photos that are not there, a folder that is a lab already, a checkout that is not there.
+        ConfigError: for photos that are not there, a folder that is a project already, a checkout that is not there.
     """
-    if dataset != "folder":
-        raise ConfigError(f"--dataset {dataset}: allowed: folder (the procedural sample is the project's own lab)")
     if not photos.is_dir():
         raise ConfigError(f"--photos {photos}: no such folder")
     for name in ("params.yaml", "dvc.yaml", ".dvc"):
@@ -74,7 +71,7 @@ def make_lab(
     inside = folder.resolve().is_relative_to(CHECKOUT) and photos.resolve().is_relative_to(CHECKOUT)
     # Relative only where both move with the checkout: an experiment runs in a copy of it.
     origin = _way(photos, folder) if inside else str(photos.resolve())
-    params.ca.comment = None  # the default lab's opening words
+    params.ca.comment = None  # the default project's opening words
     params.yaml_set_start_comment(HEADER)
     params["repo"] = repo
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
@@ -94,11 +91,11 @@ def make_lab(
     (folder / "dvc.yaml").symlink_to(f"{repo}/dvc.yaml")
     _ignore(folder / ".gitignore")
     roundtrip.write(params, folder / "params.yaml")
-    load_lab(folder / "params.yaml")
+    load_project(folder / "params.yaml")
     kept = ", ".join(f"{count} in {split}" for split, count in splits.items())
     keeps = f"photos keep the split of their folders (filter.split: folders): {kept}\n" if splits else ""
     return (
-        f"{folder}: a lab of {number} photos in {found.classes} classes, rows {', '.join(params['rows'])}\n"
+        f"{folder}: a project of {number} photos in {found.classes} classes, rows {', '.join(params['rows'])}\n"
         f"{keeps}{told}\n"
         f"next: cd {folder} && dvc repro"
     )
@@ -122,7 +119,7 @@ def _replace(section: Any, values: Mapping[str, Any]) -> None:
 
 
 def _way_to_checkout(folder: Path) -> str:
-    """Relative inside the project, so that the lab moves with it; absolute elsewhere."""
+    """Relative inside the checkout, so that the project moves with it; absolute elsewhere."""
     inside = folder.resolve().is_relative_to(CHECKOUT)
     return _way(CHECKOUT, folder) if inside else str(CHECKOUT)
 

@@ -1,4 +1,4 @@
-"""`tintype init-lab`."""
+"""`tintype init`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 
-def init_lab(
-    folder: Annotated[Path, typer.Argument(help="Where the lab goes; inside the project or anywhere else.")],
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the project goes; inside the checkout or anywhere else.")],
     photos: Annotated[Path, typer.Option(help="A folder of color photos; its sub-folders are the classes.")],
-    dataset: Annotated[str, typer.Option(help="Where photos come from; so far: folder.")] = "folder",
     labels: Annotated[str | None, typer.Option(help="CSV (path,class) inside PHOTOS, in place of sub-folders.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most so many photos, a seeded draw.")] = None,
     minutes: Annotated[float, typer.Option(min=0.5, help="Size the training to about so long on this machine.")] = 10,
@@ -22,12 +21,11 @@ def init_lab(
         ),
     ] = False,
 ) -> None:
-    """Write a lab for your own photos, sized to this machine; then `cd FOLDER && dvc repro`."""
-    from tintype.lab import make_lab
+    """Write a project for your own photos, sized to this machine; then `cd FOLDER && dvc repro`."""
+    from tintype.project import make_project
 
-    made = make_lab(
+    made = make_project(
         folder,
-        dataset=dataset,
         photos=photos,
         labels=labels,
         limit=limit,
