@@ -1,6 +1,6 @@
 # make repro: install, run the default project.   make test: install, run the tests.   make ui: look at the runs in MLflow.
 # make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
-# make test-slow: the tests that take minutes, every row of every table among them; CI runs them, too.
+# make test SLOW=1: those that take minutes, too, every row of every table among them: what CI runs.
 PYTHON ?= python3
 PORT ?= 8000
 # Relative: a checkout's path may hold spaces.
@@ -11,17 +11,14 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test test-slow check serve ui plots bench clean install
+.PHONY: repro test check serve ui plots bench clean install
 
 repro: install
 	dvc repro
 	@cat report/table.md
 
 test: install
-	pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
-
-test-slow: install
-	pytest -m slow -n 2 --dist loadscope --no-loadscope-reorder
+	pytest $(if $(SLOW),,-m "not slow") -n 2 --dist loadscope --no-loadscope-reorder
 
 check: install
 	ruff check .

@@ -207,9 +207,8 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 def finished_project(tmp_path_factory: pytest.TempPathFactory, photos: Path, stages_start_at_once: None) -> Project:
     """The tiny project after its first `dvc repro`, committed."""
     project = copy_of_checkout(tmp_path_factory.mktemp("project"))
-    project.write_params(
-        {key: value for key, value in project.params().items() if key != "gate"}
-    )  # of the default project
+    # The default project's tolerances are not this one's.
+    project.write_params({key: value for key, value in project.params().items() if key != "gate"})
     project.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
     project.commit("tiny project")
     project.run("dvc", "repro")

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 from server import Server
-from torchvision.datasets import Flowers102, Places365
+from torchvision.datasets import Flowers102
 
 from tintype import fetching
 from tintype.config import ConfigError, Data
@@ -327,36 +327,6 @@ def test_an_archive_without_its_photos(flowers, server, monkeypatch, tmp_path):
     assert not (tmp_path / "raw/labels.csv").exists()
 
 
-PLACES = ["/a/airfield/00000001.jpg", "/a/airfield/00000002.jpg", "/a/apartment_building/outdoor/00000001.jpg"]
-
-
-@pytest.fixture
-def places(server, monkeypatch):
-    """MIT's two archives; what torchvision knows of them is changed to their hashes."""
-    lists = {
-        "categories_places365.txt": b"/a/airfield 0\n/a/apartment_building/outdoor 1\n",
-        "places365_train_standard.txt": "".join(f"{path} {int('outdoor' in path)}\n" for path in PLACES).encode(),
-    }
-    photos = {f"data_256{path}": jpeg(40 * i) for i, path in enumerate([*PLACES, "/a/airfield/00000003.jpg"])}
-    server.files |= {"lists.tar": tar(lists, "w"), "photos.tar": tar(photos, "w")}
-    monkeypatch.setattr(Places365, "_BASE_URL", server.url)
-    monkeypatch.setattr(Places365, "_CATEGORIES_META", (name := "categories_places365.txt", md5(lists[name])))
-    name = "places365_train_standard.txt"
-    monkeypatch.setitem(Places365._FILE_LIST_META, "train-standard", (name, md5(lists[name])))
-    monkeypatch.setitem(Places365._DEVKIT_META, "standard", ("lists.tar", md5(server.files["lists.tar"])))
-    archive = ("photos.tar", md5(server.files["photos.tar"]))
-    monkeypatch.setitem(Places365._IMAGES_META, ("train-standard", True), archive)
-
-
-@pytest.mark.usefixtures("places")
-def test_places365(tmp_path):
-    assert download(data("places365"), tmp_path / "raw", tmp_path) == 3
-    assert listed(tmp_path) == {path[1:]: scene_of(path) for path in PLACES}
-    assert set(listed(tmp_path).values()) == {"airfield", "apartment_building/outdoor"}
-    with Image.open(tmp_path / "raw/photos" / PLACES[2][1:]) as image:
-        assert image.getpixel((4, 4)) == (80, 80, 80)
-
-
 @pytest.fixture
 def coco(server, monkeypatch):
     """The COCO sample's archive: ten photos, and what is none of ours."""
@@ -418,20 +388,10 @@ def test_coco8k_has_no_classes(coco, tmp_path):
 
 def test_the_published_addresses_and_hashes():
     """As their publishers' pages and fastai have them, in torchvision's words; nothing is fetched."""
-    flowers, places, coco = (
-        importlib.import_module(f"tintype.data.sources.{name}") for name in ("flowers102", "places365", "coco8k")
-    )
+    flowers, coco = (importlib.import_module(f"tintype.data.sources.{name}") for name in ("flowers102", "coco8k"))
     archives = {
         flowers._archive("label"): ("/vgg/data/flowers/102/imagelabels.mat", "e0620be6f572b9609742df49c70aed4d"),
         flowers._archive("image"): ("/vgg/data/flowers/102/102flowers.tgz", "52808999861908f626f3c1f4e79d11fa"),
-        places._archive(*Places365._DEVKIT_META["standard"]): (
-            "/places/places365/filelist_places365-standard.tar",
-            "35a0585fee1fa656440f3ab298f8479c",
-        ),
-        places._archive(*Places365._IMAGES_META["train-standard", True]): (
-            "/places/places365/train_256_places365standard.tar",
-            "53ca1c756c3d1e7809517cc47c5561c5",
-        ),
         coco.ARCHIVE: (
             "/fast-ai-coco/coco_sample.tgz",
             "56960c0ac09ff35cd8588823d37e1ed0954cb88b8bfbd214a7763e72f982911c",
@@ -445,7 +405,7 @@ def test_the_published_addresses_and_hashes():
 # Own copies
 
 
-@pytest.mark.parametrize("source", ["flowers102", "places365", "coco8k"])
+@pytest.mark.parametrize("source", ["flowers102", "coco8k"])
 def test_an_own_copy_is_not_downloaded(source, server, tmp_path):
     put(tmp_path / "mine", "a/rose/1.jpg", "a/tulip/2.jpg")
     assert download(data(source, origin="mine"), tmp_path / "raw", tmp_path) == 2
@@ -453,14 +413,13 @@ def test_an_own_copy_is_not_downloaded(source, server, tmp_path):
         sorted(listed(tmp_path).values())
         == {
             "flowers102": ["a", "a"],
-            "places365": ["rose", "tulip"],
             "coco8k": ["", ""],
         }[source]
     )
     assert server.asked == []
 
 
-@pytest.mark.parametrize("source", ["flowers102", "places365", "coco8k"])
+@pytest.mark.parametrize("source", ["flowers102", "coco8k"])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -29,8 +29,8 @@ class Section(BaseModel):
 class Data(Section):
     """Where the photos come from."""
 
-    source: Literal["sample", "folder", "flowers102", "places205", "places365", "coco8k", "imagenet4k", "landscape"] = (
-        Field(description="sample: procedural scenes; folder: a tree of photos; the others: see tintype.data.sources")
+    source: Literal["sample", "folder", "flowers102", "places205", "coco8k", "imagenet4k", "landscape"] = Field(
+        description="sample: procedural scenes; folder: a tree of photos; the others: see tintype.data.sources"
     )
     origin: str = Field(
         description="what DVC watches for change: the folder of photos, or the module that draws or downloads them"

@@ -14,7 +14,6 @@ from tintype.data.sources.folder import count_photos, folder
 from tintype.data.sources.imagenet4k import imagenet4k
 from tintype.data.sources.landscape import landscape
 from tintype.data.sources.places205 import places205
-from tintype.data.sources.places365 import places365
 from tintype.data.sources.sample import sample
 
 __all__ = ["SOURCES", "Listed", "Source", "count_photos", "download"]
@@ -24,7 +23,6 @@ SOURCES: dict[str, Source] = {
     "folder": folder,
     "flowers102": flowers102,
     "places205": places205,
-    "places365": places365,
     "coco8k": coco8k,
     "imagenet4k": imagenet4k,
     "landscape": landscape,

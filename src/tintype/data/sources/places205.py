@@ -21,12 +21,7 @@ def places205(config: Data, root: Path, photos: Path) -> list[Listed]:
 
     Classes are those of ``config.labels``, or else the folders: a/abbey, a/apartment_building/outdoor.
     """
-    return in_scenes(config, root, photos, PAGE)
-
-
-def in_scenes(config: Data, root: Path, photos: Path, page: str) -> list[Listed]:
-    """Photos in the folders of Places, or in a CSV; `page` is where they come from."""
-    listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=page, read=_labeled)
+    listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=PAGE, read=_labeled)
     if config.labels is None:
         listed = [Listed(photo.path, scene_of(photo.path)) for photo in listed]
     return copied(listed, config, root, photos)
