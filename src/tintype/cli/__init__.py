@@ -24,11 +24,11 @@ app = typer.Typer(
     "does so in the browser. `dvc repro` trains the models, in a project; init makes projects, the others check them.",
 )
 app.command("colorize")(colorize)
-app.command("serve", short_help="The same in the browser, and an HTTP API.")(serve)
-app.command("export", short_help="Write a model as one file that needs no torch.")(export)
-app.command("init", short_help="Write a project for your own photos.")(init)
+app.command("serve", short_help="Color photos in the browser and over HTTP.")(serve)
+app.command("export", short_help="Write a model to one file that needs no torch.")(export)
+app.command("init", short_help="Create a project for your own photos.")(init)
 app.command("gate")(gate)
-app.command("reproduce", short_help="Make an MLflow run again, and compare.")(reproduce)
+app.command("reproduce", short_help="Reproduce an MLflow run, and compare.")(reproduce)
 app.command("verify")(verify)
 
 

@@ -45,17 +45,15 @@ def colorize(
         str,
         typer.Option(
             metavar="MODEL",
-            help="everyday comes with tintype; or models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, a folder of "
+            help="everyday is the released model; or models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, a folder of "
             "weights, an .onnx file.",
         ),
     ] = "everyday",
-    backend: Annotated[
-        BackendName, typer.Option(help="What runs the model; onnx needs no torch for an .onnx file.")
-    ] = "auto",
+    backend: Annotated[BackendName, typer.Option(help="Runtime; onnx needs no torch for an .onnx file.")] = "auto",
     device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto takes a GPU where there is one; cpu, cuda, cuda:1 ...")
+        str, typer.Option(metavar="DEVICE", help="auto uses a GPU if there is one; or cpu, cuda, cuda:1 ...")
     ] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Photos that the network sees at a time.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos per batch.")] = 8,
     size: Annotated[
         int | None,
         typer.Option(
@@ -65,29 +63,27 @@ def colorize(
             show_default=False,
         ),
     ] = None,
-    saturation: Annotated[float, typer.Option(min=0, help="0 is gray, 1 as predicted, 1.3 vivid.")] = 1.0,
+    saturation: Annotated[float, typer.Option(min=0, help="0: gray; 1: as predicted; 1.3: vivid.")] = 1.0,
     keep_color: Annotated[
         bool,
-        typer.Option("--keep-color", help="Photos that have colors, sepia too, are copied, not recolored."),
+        typer.Option("--keep-color", help="Copy photos that already have color (sepia counts)."),
     ] = False,
     hint: Annotated[
         list[str] | None,
         typer.Option(
             metavar="X,Y,#RRGGBB",
-            help="The color at a spot of a single photo; X and Y from its left and top edge, 0 to 1. May be repeated.",
+            help="Color at a spot of a single photo; X and Y from the left and top edge, 0 to 1. May be repeated.",
         ),
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Plausible versions of each photo, name-1.jpg and so on.", show_default=False),
+        typer.Option(min=1, help="Write this many versions of each photo: name-1.jpg and so on.", show_default=False),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="For --samples: the same seed draws the same versions. Default 0.", show_default=False
-        ),
+        typer.Option(min=0, help="Seed of --samples. Default: 0.", show_default=False),
     ] = None,
-    format: Annotated[FormatName, typer.Option(help="Of the results; same keeps each photo's own.")] = "same",
+    format: Annotated[FormatName, typer.Option(help="Format of the results; same keeps each photo's own.")] = "same",
     compare: Annotated[
         bool, typer.Option("--compare", help="Also write name-compare.jpg: before | after, side by side.")
     ] = False,
@@ -100,7 +96,7 @@ def colorize(
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make again what is there; else it is skipped.")
+        bool, typer.Option("--overwrite", help="Replace existing results instead of skipping them.")
     ] = False,
 ) -> None:
     """Give photos and videos their colors back.

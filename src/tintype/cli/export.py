@@ -11,12 +11,12 @@ Precision = Literal["fp32", "fp16"]  # tintype.colorize.export's, which would ha
 
 
 def export(
-    onnx: Annotated[Path, typer.Option(metavar="FILE", help="Where it goes; a file that is there is replaced.")],
+    onnx: Annotated[Path, typer.Option(metavar="FILE", help="File to write; an existing one is replaced.")],
     model: Annotated[
         str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, a run's id, or a folder of weights.")
     ] = "models:/colorizer@champion",
     precision: Annotated[
-        Precision, typer.Option(help="Of the weights as they are stored; fp16 halves the file.")
+        Precision, typer.Option(help="Precision of the stored weights; fp16 halves the file.")
     ] = "fp32",
 ) -> None:
     """Write a model as one file that colorizes without torch: `tintype colorize --model FILE ...`.

@@ -9,20 +9,18 @@ import typer
 
 
 def gate(
-    against: Annotated[
-        str, typer.Option(metavar="REV", help="The git revision whose committed metrics are the measure.")
-    ] = "HEAD",
-    md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request's comment.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")] = False,
+    against: Annotated[str, typer.Option(metavar="REV", help="Git revision to compare with.")] = "HEAD",
+    md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull-request comment.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure the tolerances and write them into params.yaml.")
+        bool, typer.Option("--calibrate", help="Measure the tolerances and write them to params.yaml.")
     ] = False,
-    seeds: Annotated[int, typer.Option(min=5, help="--calibrate: how many seeds, 1 to SEEDS.")] = 5,
+    seeds: Annotated[int, typer.Option(min=5, help="Seeds to train with, for --calibrate.")] = 5,
 ) -> None:
-    """Compare the project's metrics with those of a revision. Nothing is run: `dvc repro` first.
+    """Compare the project's metrics with those of a revision. Runs no stage: run `dvc repro` first.
 
-    Exit 0: no metric of any row got worse than chance explains. 1: one did, or is gone, or is too good to be true; it
-    is named. 2: they cannot be compared, and why.
+    Exit 0: no metric of any row dropped beyond seed-to-seed noise. 1: one did, is missing, or is too good to be true;
+    the output names it. 2: the metrics cannot be compared; the output says why.
     """
     from tintype.config import ConfigError
     from tintype.gate import check

@@ -13,14 +13,14 @@ def reproduce(
         str,
         typer.Argument(metavar="RUN", help="RUN_ID, runs:/RUN_ID, models:/NAME/VERSION or models:/NAME@ALIAS."),
     ],
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the worktree, and say where it is.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the worktree and print its path.")] = False,
 ) -> None:
-    """Make an MLflow run again, from the commit it was made of, and compare weights and metrics.
+    """Reproduce an MLflow run from its commit, and compare weights and metrics.
 
-    The commit is checked out into a temporary worktree, data comes from DVC's cache or its remote or is made, and the
-    row is trained and measured anew, for as long as that took then. Exit 0: identical to the bit; or, with another
-    torch, device or number of threads, every metric within the gate's tolerance. 1: not reproduced, and what differs.
-    2: it cannot be made again, and why.
+    Checks out the commit into a temporary worktree, gets the data from DVC's cache or remote or makes it, then trains
+    and evaluates the row, which takes as long as it did before. Exit 0: identical to the bit; or, with another version
+    of torch, device or number of threads, every metric within the gate's tolerance. 1: not reproduced; the output says
+    what differs. 2: it cannot be reproduced; the output says why.
     """
     from tintype.reproduce import reproduce as make_again
 

@@ -13,21 +13,21 @@ def serve(
     model: Annotated[
         str,
         typer.Option(
-            help="everyday comes with tintype; or models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, a folder of "
-            "weights, an .onnx file."
+            help="everyday is the released model; or models:/NAME@ALIAS, models:/NAME/VERSION, an MLflow run, a folder "
+            "of weights, an .onnx file."
         ),
     ] = "everyday",
     backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, or as torch names it.")] = "auto",
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets the whole network in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8000,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name that the server is reached by, beside this machine's; may be given again."),
+        typer.Option(help="Another host name of this server, such as a proxy's; may be repeated."),
     ] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Of a photo; larger ones are refused.")] = 50_000_000,
-    queue: Annotated[int, typer.Option(min=1, help="Photos at a time; more are told to try again.")] = 32,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a photo may take.")] = 120,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger photos.")] = 50_000_000,
+    queue: Annotated[int, typer.Option(min=1, help="Photos to queue; further ones get status 429.")] = 32,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a photo may take.")] = 120,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve the web page that colors photos, and the HTTP API beside it. Ctrl-C ends it.

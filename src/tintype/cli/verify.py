@@ -11,14 +11,14 @@ import typer
 
 
 def verify(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a machine.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check the finished project in this folder, and say what disagrees. Nothing is run or changed.
+    """Check the finished project in this folder. Runs no stage and changes nothing.
 
-    Files: every hash in dvc.lock is taken again, of outputs, code, params and DVC's cache. Metrics: every row is
-    measured again from its stored weights. Table: the report is written again, and README.md's table is to be the
-    report's. Champion: MLflow's weights are to be the project's, or those of a commit that makes them. What is not here
-    is skipped, and said. Exit 0: all agrees. 1: something disagrees. 2: it cannot be verified, and why.
+    Files: recomputes every hash in dvc.lock (outputs, code, params, DVC's cache). Metrics: evaluates every row again
+    from its stored weights. Table: compares report/ and the table in README.md with the metrics. Champion: compares
+    the weights in MLflow with the project's, or finds the commit that makes them. Missing files are skipped and
+    reported. Exit 0: everything agrees. 1: something disagrees. 2: the project cannot be verified.
     """
     import json
 

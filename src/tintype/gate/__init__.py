@@ -1,4 +1,4 @@
-"""The metric gate: did any row of a project become worse than chance explains?"""
+"""The metric gate: did any row of a project drop beyond seed-to-seed noise?"""
 
 from __future__ import annotations
 

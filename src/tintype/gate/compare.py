@@ -1,4 +1,4 @@
-"""Figures now beside those of a revision: what chance explains, and what it does not."""
+"""Metrics now and at a revision: which differences are more than seed-to-seed noise."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Verdict(StrEnum):
     SAME = "same"
     """Within the tolerance."""
     IMPROVED = "improved"
-    """Better than chance explains."""
+    """Better by more than noise."""
     NEW = "new"
     """There was none."""
     WORSE = "worse"
-    """Worse than chance explains."""
+    """Worse by more than noise."""
     MOVED = "moved"
     """Beyond the tolerance, where neither side is better: of such a metric, or of a floor."""
     TOO_GOOD = "too good"

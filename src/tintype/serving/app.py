@@ -237,7 +237,7 @@ def _report_errors(app: FastAPI, monitor: Monitor) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        response = told(Refusal(500, "fault", "a fault of the server's own; its log says more"))
+        response = told(Refusal(500, "fault", "internal server error; see the server's log"))
         response.headers.update(HEADERS)  # Starlette answers in place of the middleware, too
         return response
 
@@ -257,15 +257,15 @@ def _photo_responses() -> dict[int | str, dict[str, Any]]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     problems = {
         400: "The form cannot be read, or has no photo.",
-        403: "Another site's page asked.",
-        408: "The photo came too slowly.",
+        403: "The request came from another site's page.",
+        408: "The upload was too slow.",
         413: "The photo has too many bytes or pixels.",
-        415: "It is no photo of an allowed format, or an animation.",
-        421: "The server does not go by the name in the header Host.",
+        415: "Not a photo in an allowed format, or an animation.",
+        421: "Unknown host name in the header Host.",
         422: "The photo is damaged or too small, or an option cannot be used.",
-        429: "The server has its hands full: `Retry-After` says in how many seconds to try again.",
-        500: "A fault of the server's own.",
-        503: "It took too long, or there are too many connections.",
+        429: "The queue is full; retry after `Retry-After` seconds.",
+        500: "Internal server error.",
+        503: "Coloring took too long, or there are too many connections.",
     }
     return {
         200: {"description": "The photo.", "content": {format.media_type: binary for format in FORMATS.values()}},

@@ -63,14 +63,12 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> Refusal | None:
         host = headers.get("host", "")
         if not self._known(_name(f"//{host}")):
-            return Refusal(
-                421, "wrong_host", "this server does not go by that name; `tintype serve --allow-host NAME` adds one"
-            )
+            return Refusal(421, "wrong_host", "unknown host name; `tintype serve --allow-host NAME` allows another")
         if method in SAFE:
             return None
         foreign = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
         if foreign or ("origin" in headers and headers["origin"].partition("://")[2].lower() != host.lower()):
-            return Refusal(403, "other_site", "the pages of other sites may not ask this server for anything")
+            return Refusal(403, "other_site", "requests from other sites' pages are not allowed")
         return None
 
     def _known(self, name: str) -> bool:

@@ -67,7 +67,7 @@ class Jobs:
     def place(self) -> Iterator[None]:
         """One of the queue's places. Raises `Refusal` (429) where none is free."""
         if not self._places:
-            raise Refusal(429, "busy", "the server has its hands full; try again in a moment", RETRY)
+            raise Refusal(429, "busy", "the queue is full; try again in a moment", RETRY)
         self._places -= 1
         self._monitor.photos.inc()
         try:

@@ -93,13 +93,13 @@ class _Body:
                 )
                 form = await parser.parse()
         except TimeoutError:
-            raise Refusal(408, "too_slow", "the photo came too slowly") from None
+            raise Refusal(408, "too_slow", "the upload was too slow") from None
         except MultiPartException as error:
             raise Refusal(400, "bad_form", f"the form cannot be read: {error.message}") from None
         photo = form.get("photo")
         if not isinstance(photo, UploadFile):
             await form.close()
-            raise Refusal(400, "no_photo", "there is no photo: the form needs a file field named photo")
+            raise Refusal(400, "no_photo", "no photo: the form needs a file field named photo")
         content = await photo.read()
         await form.close()
         if not content:
@@ -138,7 +138,7 @@ class _Body:
 
     def _too_large(self) -> Refusal:
         allowed = f"{self.limits.bytes / 1e6:.0f} MB"
-        return Refusal(413, "too_large", f"the photo's file is larger than the {allowed} that are allowed")
+        return Refusal(413, "too_large", f"the file is larger than the allowed {allowed}")
 
 
 def judge(content: bytes, limits: Limits) -> Header:
@@ -160,25 +160,25 @@ def judge(content: bytes, limits: Limits) -> Header:
     if header.width * header.height > limits.pixels:
         raise unreadable(OVER_PIXEL_LIMIT, limits)
     if animated:
-        raise Refusal(415, "animated", "this is an animation; send a photo that stands still")
+        raise Refusal(415, "animated", "this is an animation; send a still photo")
     if min(header.width, header.height) < limits.side:
         size = f"{header.width} x {header.height}"
         raise Refusal(422, "too_small", f"the photo has {size} pixels; it needs at least {limits.side} x {limits.side}")
     if header.format in ("JPEG", "MPO") and _scans(content) > SCANS:
-        raise Refusal(422, "unreadable", f"the JPEG has more than {SCANS} scans; save it anew")
+        raise Refusal(422, "unreadable", f"the JPEG has more than {SCANS} scans; save it again")
     return header
 
 
 def unreadable(reason: str, limits: Limits) -> Refusal:
     """A reason of `tintype.data.reading.UnreadablePhoto`, as the server says it."""
     if reason == NOT_AN_IMAGE:
-        return Refusal(415, "not_a_photo", f"this is no photo that can be read here; allowed: {NAMES}")
+        return Refusal(415, "not_a_photo", f"not a photo in a supported format; allowed: {NAMES}")
     if reason == OVER_PIXEL_LIMIT:
         allowed = f"{limits.pixels / 1e6:.0f} megapixels"
-        return Refusal(413, "too_many_pixels", f"the photo has more than the {allowed} that are allowed")
+        return Refusal(413, "too_many_pixels", f"the photo has more than the allowed {allowed}")
     if reason == TRUNCATED:
-        return Refusal(422, "truncated", "the photo's file is damaged or not whole")
-    return Refusal(422, "unreadable", "the photo's file is damaged, or of a kind that cannot be read here")
+        return Refusal(422, "truncated", "the photo's file is damaged or incomplete")
+    return Refusal(422, "unreadable", "the photo's file is damaged, or of an unsupported kind")
 
 
 def _scans(jpeg: bytes) -> int:
