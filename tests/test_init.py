@@ -75,6 +75,7 @@ def test_a_project_that_starts_from_the_released_model(init, checkout, photos, t
     ours = load_project(checkout.root / "tables/everyday/params.yaml").row("everyday")
     assert row.generator == ours.generator.model_copy(update={"weights": "everyday"})
     assert row.training.phases[0].lr < ours.training.phases[0].lr
+    assert (row.training.precision, row.training.batch_size) == ("auto", 16)
 
 
 def test_a_tree_that_is_split_keeps_its_split(init, photos, tmp_path):

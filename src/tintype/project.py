@@ -29,6 +29,8 @@ FINE_TUNING = {
     "encoder_lr_factor": 0.2,
 }
 """The phase of a project that starts from the released model; its epochs are sized to the machine."""
+FINE_TUNING_TRAINING = {"batch_size": 16, "ema": 0.995, "precision": "auto"}
+"""Where its training differs otherwise: a few hundred photos give few steps, and a CPU may have no fast bfloat16."""
 IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
@@ -107,7 +109,7 @@ def _start_from_released(params: Any) -> None:
     for section in ("preprocess", "generator", "discriminator", "loss", "training"):
         params[section] = released[section]
     params["generator"]["weights"] = "everyday"
-    params["training"]["phases"] = [FINE_TUNING]
+    params["training"] |= {**FINE_TUNING_TRAINING, "phases": [FINE_TUNING]}
     params["rows"] = {"fine_tuned": {}}
 
 
