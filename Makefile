@@ -1,4 +1,4 @@
-# make repro: install, run the default project.   make test: install, run the tests.   make ui: look at the runs in MLflow.
+# make repro: install, run the default project.   make test: install, run the tests.   make ui: see the runs in MLflow.
 # make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
 # make test SLOW=1: those that take minutes, too, every row of every table among them: what CI runs.
 PYTHON ?= python3

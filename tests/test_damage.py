@@ -28,7 +28,7 @@ SMALLER = {
     "generator": {"depth": 4},
     "discriminator": {"layers": 1},
     "training": {
-        "phases": [{"train": "adversarial", "epochs": 15, "lr": 0.001, "schedule": "cosine", "lr_final": 1e-5}],
+        "phases": [{"train": "adversarial", "epochs": 15, "lr": 0.001, "schedule": "cosine", "lr_final": 1e-5}]
     },
     "rows": {ROW: {"loss": {"class_weight": 0.003}}},
 }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,23 @@ HEADER = """\
 A project made by `tintype init`. What each key means and allows: src/tintype/config.py in tintype's checkout.
 Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
 FINE_TUNING = {
-    "train": "generator",
-    "epochs": 10,
-    "lr": 2e-4,
-    "schedule": "cosine",
-    "lr_final": 1e-6,
-    "betas": [0.9, 0.99],
-    "frozen_levels": 2,
-    "encoder_lr_factor": 0.2,
+    "batch_size": 16,  # a few hundred photos give few steps
+    "ema": 0.995,
+    "precision": "auto",  # a CPU may have no fast bfloat16
+    "phases": [
+        {
+            "train": "generator",
+            "epochs": 10,
+            "lr": 2e-4,
+            "schedule": "cosine",
+            "lr_final": 1e-6,
+            "betas": [0.9, 0.99],
+            "frozen_levels": 2,
+            "encoder_lr_factor": 0.2,
+        }
+    ],
 }
-"""The phase of a project that starts from the released model; its epochs are sized to the machine."""
-FINE_TUNING_TRAINING = {"batch_size": 16, "ema": 0.995, "precision": "auto"}
-"""Where its training differs otherwise: a few hundred photos give few steps, and a CPU may have no fast bfloat16."""
+"""How a project that starts from the released model trains otherwise; its epochs are sized to the machine."""
 IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
@@ -109,7 +115,7 @@ def _start_from_released(params: Any) -> None:
     for section in ("preprocess", "generator", "discriminator", "loss", "training"):
         params[section] = released[section]
     params["generator"]["weights"] = "everyday"
-    params["training"] |= {**FINE_TUNING_TRAINING, "phases": [FINE_TUNING]}
+    params["training"] |= deepcopy(FINE_TUNING)  # sizing changes the epochs in place
     params["rows"] = {"fine_tuned": {}}
 
 
@@ -132,7 +138,7 @@ def _way(target: Path, start: Path) -> str:
 
 def slug(name: str) -> str:
     """A folder's name as a part of others: small letters, digits and ``-``."""
-    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-").lower() or "lab"
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-").lower() or "project"
 
 
 def _drop_classes(params: Any) -> None:
