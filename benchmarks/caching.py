@@ -22,7 +22,8 @@ from skimage.color import rgb2lab
 from tintype.config import Preprocess
 from tintype.data.cache import build_cache
 from tintype.data.curation import write_table
-from tintype.data.reading import SUFFIXES, UnreadablePhoto, read_photo
+from tintype.images.formats import SUFFIXES, read_rgb
+from tintype.images.opening import UnreadablePhoto
 
 SIZE = 256
 PHOTOS = 64
@@ -149,7 +150,7 @@ def _draw(folder: Path) -> None:
 
 def _is_readable(file: Path) -> bool:
     try:
-        read_photo(file, MAX_PIXELS)
+        read_rgb(file, MAX_PIXELS)
     except UnreadablePhoto:
         return False
     return True

@@ -24,13 +24,13 @@ from scipy.ndimage import maximum_filter, sobel, uniform_filter
 from skimage import data
 from tqdm import tqdm
 
-from tintype.color import delta_e_ciede2000
+from tintype.color.difference import delta_e_ciede2000
 from tintype.color.lab import rgb8_to_lab
-from tintype.colorize import colorizer
-from tintype.colorize.colorizer import Colorizer, network_size
-from tintype.colorize.files import encode
-from tintype.colorize.joining import resized
+from tintype.images.encoding import encode_photo
+from tintype.inference import colorizer
+from tintype.inference.colorizer import Colorizer, network_size
 from tintype.inference.model_card import ModelCard
+from tintype.inference.recombination import resized
 from tintype.inference.upsampling import SIDE, predicted_grid, upsample
 
 SAMPLES = 20_000
@@ -231,7 +231,7 @@ def _times(megapixels: float, grid: int) -> dict[str, str]:
 
     def whole() -> None:
         prepared = model.prepare(jpeg)
-        encode(model.finish(prepared, model.predict([prepared])[0]))
+        encode_photo(model.finish(prepared, model.predict([prepared])[0]))
 
     def whole_bicubic() -> None:
         with patch.object(colorizer, "upsample", lambda ab, _: ab), patch.object(colorizer, "SIDE", 1):

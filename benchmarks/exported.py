@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.caching import one_core, side_by_side
 from benchmarks.trained import trained_generator
-from tintype.colorize.backends import Backend
-from tintype.colorize.backends.onnx import OnnxGenerator
-from tintype.colorize.backends.pytorch import TorchGenerator
-from tintype.colorize.export import export_onnx
+from tintype.inference.backends import Backend
+from tintype.inference.backends.onnx import OnnxGenerator
+from tintype.inference.backends.pytorch import TorchGenerator
+from tintype.inference.onnx_export import export_onnx
 
 BATCH_SIZES = (1, 8)
 BATCHES = 5

@@ -18,11 +18,12 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from tintype.color import lab_to_rgb, rgb_to_lab, to_uint8
+from tintype.color.colorfulness import colorfulness
+from tintype.color.lab import lab_to_rgb, rgb_to_lab, to_uint8
 from tintype.config import Features
 from tintype.features import load_features, make_features
 from tintype.features.network import FeatureNetwork
-from tintype.metrics.color import ciede2000, colorfulness
+from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances
 
 CPU = torch.device("cpu")

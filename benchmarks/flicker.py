@@ -16,8 +16,8 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.trained import trained_generator
-from tintype.colorize import Colorizer
-from tintype.colorize.flicker import SteadyChroma
+from tintype.inference.colorizer import Colorizer
+from tintype.video.flicker import SteadyChroma
 
 PHOTOS = ("coffee", "astronaut", "chelsea")
 HEIGHT, WIDTH = 256, 320

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from benchmarks.__main__ import machine
 from tintype import Colorizer
-from tintype.color import colorfulness
-from tintype.colorize.files import read
-from tintype.colorize.joining import joined
+from tintype.color.colorfulness import colorfulness
 from tintype.config import Features
 from tintype.features import load_features, make_features
+from tintype.images.decoding import read_photo
+from tintype.inference.recombination import recombine
 from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.pixels import psnr, squared_error
@@ -85,9 +85,9 @@ def main() -> None:
 
 def _colored(path: Path, colorizers: dict[str, Colorizer]) -> dict[str, Tensor]:
     """The true photo, the gray one and each model's, (1, 3, H, W) in [0, 1]."""
-    photo = read(path)
+    photo = read_photo(path)
     no_chroma = np.zeros((2, 1, 1), np.float32)
-    shown = {"truth": _tensor(photo.pixels), "gray": _tensor(joined(photo.pixels, no_chroma))}
+    shown = {"truth": _tensor(photo.pixels), "gray": _tensor(recombine(photo.pixels, no_chroma))}
     for name, colorizer in colorizers.items():
         prepared = colorizer.prepare(photo)
         shown[name] = _tensor(colorizer.finish(prepared, colorizer.predict([prepared])[0]).pixels)

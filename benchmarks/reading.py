@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.caching import SIZE, build, one_core, open_plainly, raw_folder, side_by_side
-from tintype.color import lab_to_net
+from tintype.color.lab import lab_to_net
 from tintype.data.batches import Batches
 from tintype.data.cache import LabCache
 

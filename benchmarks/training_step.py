@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from tintype.color import SPACES
+from tintype.color.spaces import SPACES
 from tintype.config import Row
 from tintype.data.batches import Batch
 from tintype.losses import Criterion

@@ -15,7 +15,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 try:
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
 except ImportError as error:
     sys.exit(f"error: {sys.executable} lacks {error.name}: install tintype there (make install) or activate its .venv")
 
@@ -29,7 +29,7 @@ def run(stage: Callable[..., None]) -> None:
     """Call `stage` with the command line's paths. A user's mistake is one line and exit 2, never a traceback."""
     try:
         stage(*map(Path, sys.argv[1:]))
-    except ConfigError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except FloatingPointError as error:  # training diverged; its message says where and what may help

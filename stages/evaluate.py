@@ -6,8 +6,8 @@ from _stage import REPO, project_root, run
 
 from tintype.config import load_project
 from tintype.data.cache import LabCache
-from tintype.evaluation import measure, trained
-from tintype.tracking import Tracker
+from tintype.metrics.project_evaluation import measure, trained
+from tintype.tracking.runs import Tracker
 
 
 def stage(params: Path, model: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:

@@ -8,7 +8,7 @@ from tintype.config import load_project
 from tintype.data.cache import LabCache
 from tintype.devices import default_device
 from tintype.features import make_features
-from tintype.features.truth import write_truth
+from tintype.features.reference import write_truth
 
 
 def stage(params: Path, cache: Path, features: Path) -> None:

@@ -6,8 +6,8 @@ from _stage import run
 
 from tintype.config import load_project
 from tintype.data.cache import LabCache
-from tintype.evaluation import Measured, measure
-from tintype.metrics.floors import FLOORS
+from tintype.metrics.baselines import FLOORS
+from tintype.metrics.project_evaluation import Measured, measure
 
 
 def stage(params: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:

@@ -9,10 +9,10 @@ from _stage import REPO, project_root, run
 
 from tintype.config import load_project
 from tintype.data.cache import LabCache
-from tintype.evaluation import measure, trained
+from tintype.metrics.project_evaluation import measure, trained
 from tintype.metrics.registry import ranking_direction
 from tintype.report import best_row, read_metrics
-from tintype.tracking import Tracker
+from tintype.tracking.runs import Tracker
 
 
 def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, features: Path, out: Path) -> None:

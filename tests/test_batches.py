@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tintype.color import lab_to_net, lab_to_rgb, net_to_lab, rgb8_to_lab, to_uint8
+from tintype.color.lab import lab_to_net, lab_to_rgb, net_to_lab, rgb8_to_lab, to_uint8
 from tintype.data import batches as batches_module
 from tintype.data.batches import Batch, Batches
 from tintype.data.cache import CODES, LabSplit, decode, encode

@@ -9,7 +9,6 @@ from scipy.spatial import cKDTree
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from tintype.color import rgb_to_lab
 from tintype.color.bins import (
     BINS,
     _cell,
@@ -18,6 +17,7 @@ from tintype.color.bins import (
     bin_centers,
     soft_encode,
 )
+from tintype.color.lab import rgb_to_lab
 from tintype.data.cache import LabSplit, encode
 from tintype.losses.rebalancing import prior_of, rebalancing
 

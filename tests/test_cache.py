@@ -14,10 +14,11 @@ from PIL import Image, ImageEnhance
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from tintype.color import lab_to_rgb, rgb8_to_lab, rgb_to_lab, to_uint8
-from tintype.config import ConfigError, Preprocess
+from tintype.color.lab import lab_to_rgb, rgb8_to_lab, rgb_to_lab, to_uint8
+from tintype.config import Preprocess
 from tintype.data import cache as cache_module
 from tintype.data.cache import CODES, LabCache, LabSplit, build_cache, decode, encode
+from tintype.errors import UserError
 
 FLOWERS = Path(__file__).parents[1].parent / "shared/data/flowers"
 MAX_PIXELS = 10_000_000
@@ -219,7 +220,7 @@ def test_a_photo_that_became_unreadable_is_named_and_nothing_is_left(raw: Path, 
     (broken / "photos" / "x.png").write_bytes(b"no photo")
     (broken / "manifest.csv").write_text("path,class,split\nx.png,,train\n")
     build(raw, tmp_path / "cache")
-    with pytest.raises(ConfigError, match=r"x\.png: not an image, though the filter accepted it"):
+    with pytest.raises(UserError, match=r"x\.png: not an image, though the filter accepted it"):
         build(broken, tmp_path / "cache")
     assert not (tmp_path / "cache" / "cache.json").exists()  # what was there belonged to other photos
     assert not (tmp_path / "cache" / ".unfinished").exists()
@@ -227,7 +228,7 @@ def test_a_photo_that_became_unreadable_is_named_and_nothing_is_left(raw: Path, 
 
 def test_a_full_disk_is_told_before_the_work(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(ConfigError, match=r"the Lab cache needs 0.0 GB, 0.0 are free; a smaller preprocess.image_size"):
+    with pytest.raises(UserError, match=r"the Lab cache needs 0.0 GB, 0.0 are free; a smaller preprocess.image_size"):
         build(raw, tmp_path)
 
 
@@ -241,23 +242,23 @@ def test_a_full_disk_is_told_before_the_work(raw: Path, tmp_path: Path, monkeypa
 )
 def test_a_useless_manifest_is_refused(tmp_path: Path, manifest: str, message: str) -> None:
     (tmp_path / "manifest.csv").write_text(manifest)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         build(tmp_path, tmp_path / "cache")
 
 
 def test_what_is_no_cache_is_refused(raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere: no Lab cache \(no cache.json\); the stage preprocess makes one"):
+    with pytest.raises(UserError, match=r"nowhere: no Lab cache \(no cache.json\); the stage preprocess makes one"):
         LabCache.open(tmp_path / "nowhere")
     cache = build(raw, tmp_path)
     with pytest.raises(ValueError, match="no split 'exam'; allowed: train, validation, test"):
         cache.split("exam")
     (tmp_path / "train.npy").write_bytes((tmp_path / "train.npy").read_bytes()[:1000])
-    with pytest.raises(ConfigError, match="train is damaged"):
+    with pytest.raises(UserError, match="train is damaged"):
         cache.split("train")
     about = json.loads((tmp_path / "cache.json").read_text())
     (tmp_path / "cache.json").write_text(json.dumps({**about, "format": 0}))
-    with pytest.raises(ConfigError, match="another version of tintype"):
+    with pytest.raises(UserError, match="another version of tintype"):
         LabCache.open(tmp_path)
     (tmp_path / "cache.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"cache\.json is damaged"):
+    with pytest.raises(UserError, match=r"cache\.json is damaged"):
         LabCache.open(tmp_path)

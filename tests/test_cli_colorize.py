@@ -21,14 +21,17 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
 import tintype.cli
+from tintype.batch import run as folder
+from tintype.batch.comparison import measure
+from tintype.batch.plan import Task
 from tintype.cli.colorize import BackendName, FormatName
-from tintype.colorize import Colorizer, backends, folder
-from tintype.colorize.evaluate import measure
-from tintype.colorize.files import FORMATS, MAX_PIXELS
-from tintype.colorize.photo import Photo
-from tintype.colorize.plan import Task
 from tintype.data.curation import read_table
-from tintype.data.reading import UnreadablePhoto
+from tintype.images.decoding import MAX_PIXELS
+from tintype.images.formats import WRITABLE
+from tintype.images.opening import UnreadablePhoto
+from tintype.images.photo import Photo
+from tintype.inference import backends
+from tintype.inference.colorizer import Colorizer
 
 CAT = Image.fromarray(data.chelsea()).resize((180, 120))
 GRAY = CAT.convert("L")
@@ -563,7 +566,7 @@ def test_help_waits_for_nothing():
 
 
 def test_the_options_name_all_that_there_is():
-    assert set(get_args(FormatName)) == {"same", *FORMATS}
+    assert set(get_args(FormatName)) == {"same", *WRITABLE}
     assert get_args(BackendName) == backends.BACKENDS
 
 

@@ -11,7 +11,7 @@ import yaml
 from conftest import CHECKOUT
 
 from tintype.closure import NOT_FOLLOWED, PACKAGE, closure, code_hash, stage_entries
-from tintype.config import ConfigError
+from tintype.errors import UserError
 
 FILES = {
     "main.py": "import helper\nfrom pack.a import f\n",
@@ -87,7 +87,7 @@ def test_a_file_that_is_renamed_is_another(tree):
 )
 def test_what_cannot_be_followed_is_named(tree, text, why):
     (tree / "pack/c.py").write_text(text)
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises(UserError, match=why):
         hashed(tree)
 
 

@@ -6,16 +6,8 @@ import torch
 from skimage import color as reference
 from torch.autograd import gradcheck
 
-from tintype.color import (
-    delta_e_ciede2000,
-    lab_to_net,
-    lab_to_rgb,
-    net_to_lab,
-    rgb8_to_lab,
-    rgb_to_lab,
-    to_uint8,
-)
-from tintype.color.lab import gray_rgb
+from tintype.color.difference import delta_e_ciede2000
+from tintype.color.lab import gray_rgb, lab_to_net, lab_to_rgb, net_to_lab, rgb8_to_lab, rgb_to_lab, to_uint8
 
 CORNERS = torch.tensor([[[float(i >> k & 1) for k in range(3)]] for i in range(8)]).view(8, 3, 1, 1)
 

@@ -11,10 +11,11 @@ from skimage.color import rgb2lab
 from torch import nn
 
 from tintype import Colorizer
-from tintype.color import SPACES, lab_to_rgb, rgb_to_lab, to_uint8
-from tintype.colorize.backends.pytorch import LabGenerator
-from tintype.colorize.colorizer import network_size
-from tintype.config import ConfigError
+from tintype.color.lab import lab_to_rgb, rgb_to_lab, to_uint8
+from tintype.color.spaces import SPACES
+from tintype.errors import UserError
+from tintype.inference.backends.pytorch import LabGenerator
+from tintype.inference.colorizer import network_size
 from tintype.models import Prediction
 
 
@@ -138,7 +139,7 @@ def test_a_stochastic_model_has_several_answers_the_same_for_the_same_seed(weigh
 
 
 def test_a_model_with_one_answer_says_so():
-    with pytest.raises(ConfigError, match=r"this model has one answer.*generator\.dropout"):
+    with pytest.raises(UserError, match=r"this model has one answer.*generator\.dropout"):
         Colorizer(Constant()).samples(GRAY, 2)
 
 
@@ -153,7 +154,7 @@ def test_a_model_with_one_answer_says_so():
     ],
 )
 def test_wrong_options_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         Colorizer(Constant(), **options)
 
 
@@ -166,7 +167,7 @@ def test_wrong_options_are_refused(options, message):
     ],
 )
 def test_a_model_that_cannot_be_loaded_is_one_line(weights, given, message):
-    with pytest.raises(ConfigError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         Colorizer.load(**{"model": weights, **given})
     assert "\n" not in str(error.value)
 

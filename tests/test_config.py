@@ -3,7 +3,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from tintype.config import ConfigError, Discriminator, Generator, Row, load_project, merged, validated
+from tintype.config import Discriminator, Generator, Row, load_project, merged, validated
+from tintype.errors import UserError
 
 MINIMAL_ROW = {
     "name": "r",
@@ -88,7 +89,7 @@ def test_overrides_merge_dicts_and_replace_lists():
     ],
 )
 def test_errors_are_one_line_with_key_value_and_what_is_allowed(change, message):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         validated(Row, merged(MINIMAL_ROW, change))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
@@ -141,7 +142,7 @@ def test_default_project_is_valid_and_rows_inherit(tmp_path, pytestconfig):
 def test_bad_rows_are_refused_by_name(tmp_path, pytestconfig, rows, message):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": rows}))
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         load_project(tmp_path / "params.yaml")
     assert str(error.value).startswith(message)
 
@@ -161,7 +162,7 @@ def test_project_planes_are_those_of_project_alone(tmp_path, pytestconfig):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     values["evaluate"]["spaces"] = ["rgb", "lab_planes"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "rows": {"r": {"generator": {"space": "hsv"}}}}))
-    with pytest.raises(ConfigError, match=r"rows\.r: generator\.space = 'hsv' with 'lab_planes' in evaluate\.spaces"):
+    with pytest.raises(UserError, match=r"rows\.r: generator\.space = 'hsv' with 'lab_planes' in evaluate\.spaces"):
         load_project(tmp_path / "params.yaml")
 
 
@@ -169,7 +170,7 @@ def test_classes_are_not_drawn_among_splits(tmp_path, pytestconfig):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     values["filter"]["split"], values["data"]["classes"] = "folders", 2
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(ConfigError, match=r"^data\.classes = 2 with filter\.split = 'folders': they are drawn among"):
+    with pytest.raises(UserError, match=r"^data\.classes = 2 with filter\.split = 'folders': they are drawn among"):
         load_project(tmp_path / "params.yaml")
 
 
@@ -177,7 +178,7 @@ def test_published_figures_are_of_the_projects_rows(tmp_path, pytestconfig):
     values = yaml.safe_load((pytestconfig.rootpath / "params.yaml").read_text())
     values["published"] = {"gan_l2": {"figures": {"psnr": 20.0}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(ConfigError, match=r"published\.gan_l2: no such row; allowed: gan_l1, "):
+    with pytest.raises(UserError, match=r"published\.gan_l2: no such row; allowed: gan_l1, "):
         load_project(tmp_path / "params.yaml")
 
 
@@ -188,8 +189,8 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path, pytestconfig):
 
 
 def test_missing_or_broken_params_file(tmp_path):
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(UserError, match="no such file"):
         load_project(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(UserError, match="not YAML"):
         load_project(tmp_path / "params.yaml")

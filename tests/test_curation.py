@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tintype.config import ConfigError, Filter
-from tintype.data.curation import curate, draw, is_gray, read_table, stratified, write_table
+from tintype.config import Filter
+from tintype.data.curation import curate, draw, read_table, stratified, write_table
+from tintype.errors import UserError
+from tintype.images.grayscale import is_gray
 
 PHOTOS = Path(__file__).parents[1].parent / "shared/data/photos"
 
@@ -260,7 +262,7 @@ def test_splits_follow_neither_the_order_nor_the_names_nor_the_cores(raw, tmp_pa
     ],
 )
 def test_what_cannot_be(raw, tmp_path, config, message):
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         curate(raw, Filter(**config), tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
@@ -269,14 +271,14 @@ def test_what_cannot_be(raw, tmp_path, config, message):
 def test_nothing_is_left(raw, tmp_path):
     for i, path in enumerate(sorted((raw / "photos").rglob("*.png"))):
         path.write_bytes(b"") if i % 3 else Image.new("L", (99, 99), 7 * i).save(path)
-    with pytest.raises(ConfigError, match=r"^no photo was kept of 30: 10 grayscale, 20 not an image$"):
+    with pytest.raises(UserError, match=r"^no photo was kept of 30: 10 grayscale, 20 not an image$"):
         curate(raw, Filter(), tmp_path / "out")
 
 
 def test_too_few_are_left_after_the_filter(raw, tmp_path):
     for path in sorted((raw / "photos").rglob("*.png"))[3:]:
         path.write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"leave none of 3 photos for training"):
+    with pytest.raises(UserError, match=r"leave none of 3 photos for training"):
         curate(raw, Filter(validation=1, test=2), tmp_path / "out")
 
 
@@ -373,7 +375,7 @@ def test_folders_that_give_no_split(kept, tmp_path, change, config, message):
         else:
             put(kept, name, scene(seed))
     list_photos(kept)
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         curate(kept, FOLDERS.model_copy(update=config), tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

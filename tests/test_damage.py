@@ -16,8 +16,8 @@ from conftest import Project, copy_of_checkout
 from preloaded import preloaded_python
 
 from tintype.data.sample import draw_scene
-from tintype.gate.calibrate import calibrate
-from tintype.pipeline import Pipeline
+from tintype.project.gate.calibrate import calibrate
+from tintype.project.pipeline import Pipeline
 
 pytestmark = pytest.mark.slow
 

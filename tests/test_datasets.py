@@ -21,13 +21,14 @@ from scipy.io import savemat
 from server import Server
 from torchvision.datasets import Flowers102
 
-from tintype import fetching
-from tintype.config import ConfigError, Data
+from tintype import download as fetching
+from tintype.config import Data
 from tintype.data import sources
 from tintype.data.curation import read_table, write_table
 from tintype.data.sources import SOURCES, download
-from tintype.data.sources.fetching import Archive, fetch
 from tintype.data.sources.places205 import scene_of
+from tintype.data.sources.published_files import Archive, fetch
+from tintype.errors import UserError
 
 MODULES = Path(sources.__file__).parent
 CONTENT = np.random.default_rng(0).bytes(100_000)
@@ -92,7 +93,7 @@ def test_more_breaks_than_tries_do_not_matter_while_each_brings_something(archiv
 
 def test_a_server_that_brings_nothing_more_is_given_up(archive, server):
     server.breaks = [30_000] + [0] * 100
-    with pytest.raises(ConfigError, match=r"the connection broke off after 30000 of 100000 bytes"):
+    with pytest.raises(UserError, match=r"the connection broke off after 30000 of 100000 bytes"):
         fetch(archive)
     assert len(server.asked) == 1 + fetching.TRIES
     assert beside(archive) == {"a.bin.part", "a.bin.part.tag"}
@@ -110,7 +111,7 @@ def test_a_server_without_ranges_is_asked_for_all_again(archive, server):
 @pytest.mark.parametrize("size", [100_000, 20_000])
 def test_a_file_that_changes_in_between_is_begun_anew(archive, server, size):
     server.breaks = [30_000] + [0] * 100
-    with pytest.raises(ConfigError):
+    with pytest.raises(UserError):
         fetch(archive)
     new = CONTENT[::-1][:size]
     server.files["a.bin"], server.etag, server.breaks, server.asked = new, '"2"', [], []
@@ -130,7 +131,7 @@ def test_a_whole_file_that_has_no_name_yet(archive, server):
 
 def test_wrong_bytes_are_never_taken(archive, server):
     server.files["a.bin"] = CONTENT[:-1] + b"?"
-    with pytest.raises(ConfigError, match=r"is not the published file: its md5 is \w{32}, not \w{32}") as caught:
+    with pytest.raises(UserError, match=r"is not the published file: its md5 is \w{32}, not \w{32}") as caught:
         fetch(archive)
     assert "\n" not in str(caught.value)
     assert beside(archive) == set()
@@ -141,7 +142,7 @@ def test_wrong_bytes_are_never_taken(archive, server):
 def test_a_file_put_there_by_hand(archive, server):
     archive.path.parent.mkdir(parents=True)
     archive.path.write_bytes(b"an error page")
-    with pytest.raises(ConfigError, match=r"a\.bin is not the published file"):
+    with pytest.raises(UserError, match=r"a\.bin is not the published file"):
         fetch(archive)
     assert archive.path.read_bytes() == b"an error page"  # it is the user's
     archive.path.write_bytes(CONTENT)
@@ -151,7 +152,7 @@ def test_a_file_put_there_by_hand(archive, server):
 
 def test_what_is_not_there_names_the_page_and_the_path(archive, server):
     server.files.clear()
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UserError) as caught:
         fetch(archive)
     assert str(caught.value) == (
         "data.source = 'coco8k': no usable a.bin (HTTP Error 404: Not Found); try again, or read "
@@ -168,7 +169,7 @@ def test_a_server_that_stalls(archive, server, monkeypatch):
     assert server.asked == [("a.bin", None), ("a.bin", "bytes=30000-")]
     archive.path.unlink()
     server.breaks = [0]
-    with pytest.raises(ConfigError, match=r"\(.*timed out\)"):
+    with pytest.raises(UserError, match=r"\(.*timed out\)"):
         fetch(archive)
 
 
@@ -177,15 +178,13 @@ def test_no_network():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         archive = Archive("coco8k", "page", f"http://127.0.0.1:{closed.getsockname()[1]}/a.bin", "")
-        with pytest.raises(ConfigError, match=r"no usable a\.bin \(\[Errno \d+\] Connection refused\)"):
+        with pytest.raises(UserError, match=r"no usable a\.bin \(\[Errno \d+\] Connection refused\)"):
             fetch(archive)
 
 
 def test_a_disk_that_is_full(archive, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
-    with pytest.raises(
-        ConfigError, match=r"TINTYPE_CACHE = '.*': .*coco8k has 0\.0 GB free, a\.bin needs 0\.0 GB more"
-    ):
+    with pytest.raises(UserError, match=r"TINTYPE_CACHE = '.*': .*coco8k has 0\.0 GB free, a\.bin needs 0\.0 GB more"):
         fetch(archive)
 
 
@@ -202,7 +201,7 @@ def test_two_projects_download_once(archive, server):
 
 def test_a_killed_download_goes_on(archive, server):
     server.stalls, server.breaks = True, [30_000]
-    code = f"from tintype.data.sources.fetching import *; fetch({archive!r})"
+    code = f"from tintype.data.sources.published_files import *; fetch({archive!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ)
     part = archive.path.with_name("a.bin.part")
     while not (part.exists() and part.stat().st_size == 30_000):
@@ -322,7 +321,7 @@ def test_an_archive_without_its_photos(flowers, server, monkeypatch, tmp_path):
     flowers.pop("jpg/image_00007.jpg")
     server.files["102flowers.tgz"] = tar(flowers)
     monkeypatch.setitem(Flowers102._file_dict, "image", ("102flowers.tgz", md5(server.files["102flowers.tgz"])))
-    with pytest.raises(ConfigError, match=r"102flowers\.tgz: lacks 1 of 12 photos, as 'jpg/image_00007\.jpg'"):
+    with pytest.raises(UserError, match=r"102flowers\.tgz: lacks 1 of 12 photos, as 'jpg/image_00007\.jpg'"):
         download(data("flowers102"), tmp_path / "raw", tmp_path)
     assert not (tmp_path / "raw/labels.csv").exists()
 
@@ -377,12 +376,12 @@ def test_links_in_an_archive_are_not_followed(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     assert names_in(tmp_path / "a.tar") == []
-    with pytest.raises(ConfigError, match=r"lacks 1 of 1 photos, as '1\.jpg'"):
+    with pytest.raises(UserError, match=r"lacks 1 of 1 photos, as '1\.jpg'"):
         extract(tmp_path / "a.tar", {"1.jpg": "1.jpg"}, tmp_path / "out")
 
 
 def test_coco8k_has_no_classes(coco, tmp_path):
-    with pytest.raises(ConfigError, match=r"^data\.classes = 2: these photos have 0 classes; null takes all$"):
+    with pytest.raises(UserError, match=r"^data\.classes = 2: these photos have 0 classes; null takes all$"):
         download(data("coco8k", classes=2), tmp_path / "raw", tmp_path)
 
 
@@ -431,7 +430,7 @@ def test_an_own_copy_is_not_downloaded(source, server, tmp_path):
     ],
 )
 def test_what_cannot_be_downloaded(source, changes, message, server, tmp_path):
-    with pytest.raises(ConfigError, match=message.format(source)):
+    with pytest.raises(UserError, match=message.format(source)):
         download(data(source, **changes), tmp_path / "raw", tmp_path)
     assert server.asked == []
 
@@ -447,7 +446,7 @@ def test_what_cannot_be_downloaded(source, changes, message, server, tmp_path):
 def test_what_is_got_by_hand(source, page, tmp_path):
     for wrong in ("no such folder", r"no photos in it \(avif, .*\)"):
         message = rf"^data\.origin = 'photos': {wrong}; see {page} for the photos and .* into {tmp_path}/photos$"
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(UserError, match=message):
             download(data(source, origin="photos"), tmp_path / "raw", tmp_path)
         (tmp_path / "photos").mkdir(exist_ok=True)
         (tmp_path / "photos/README.md").write_text("Put them here.")
@@ -492,7 +491,7 @@ def test_places205_by_a_csv(content, tmp_path):
 def test_places205_by_a_csv_that_cannot_be_used(content, message, tmp_path):
     put(tmp_path / "photos", "a.jpg")
     (tmp_path / "photos/files.csv").write_text(content)
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         download(data("places205", origin="photos", labels="files.csv"), tmp_path / "raw", tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -508,16 +507,16 @@ def test_imagenet4k_draws_synsets_and_then_photos(tmp_path, caplog):
         assert drawn.setdefault(seed, listed(tmp_path)) == listed(tmp_path)
     assert drawn[1] != drawn[2]
     assert "photos left out, as they are in no synset's folder: 1" in caplog.text
-    with pytest.raises(ConfigError, match=r"^data\.classes = 7: these photos have 6 classes; null takes all$"):
+    with pytest.raises(UserError, match=r"^data\.classes = 7: these photos have 6 classes; null takes all$"):
         download(data("imagenet4k", origin="train", classes=7), tmp_path / "raw", tmp_path)
 
 
 def test_imagenet4k_needs_synsets(tmp_path):
     put(tmp_path / "photos", "ILSVRC/Data/n01440764/1.JPEG", "cats/1.jpg", "dogs/1.jpg", "rats/1.jpg")
     message = r"no folders of synsets \(n01440764 and so on\) in it, but ILSVRC, cats, dogs and so on; allowed is"
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         download(data("imagenet4k", origin="photos"), tmp_path / "raw", tmp_path)
-    with pytest.raises(ConfigError, match=r"data\.labels = 'a\.csv': the folders of ImageNet are the classes"):
+    with pytest.raises(UserError, match=r"data\.labels = 'a\.csv': the folders of ImageNet are the classes"):
         download(data("imagenet4k", origin="photos", labels="a.csv"), tmp_path / "raw", tmp_path)
 
 

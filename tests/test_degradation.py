@@ -10,7 +10,8 @@ from PIL import Image
 from scipy import fft, ndimage
 from torch import Tensor
 
-from tintype.color import SPACES, lab_to_rgb, net_to_lab
+from tintype.color.lab import lab_to_rgb, net_to_lab
+from tintype.color.spaces import SPACES
 from tintype.data.batches import Batch, Batches
 from tintype.data.cache import LabSplit
 from tintype.data.degradation import (

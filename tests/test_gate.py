@@ -10,11 +10,12 @@ import pytest
 import yaml
 from conftest import CHECKOUT, Project
 
-from tintype.config import FLOOR_NAMES, ConfigError, Gate, load_project
-from tintype.gate.compare import Verdict, compare
-from tintype.gate.show import as_json, as_markdown, as_text
-from tintype.gate.tolerances import DEVIATIONS, tolerances
+from tintype.config import FLOOR_NAMES, Gate, load_project
+from tintype.errors import UserError
 from tintype.metrics.registry import check_names, metric_of
+from tintype.project.gate.compare import Verdict, compare
+from tintype.project.gate.show import as_json, as_markdown, as_text
+from tintype.project.gate.tolerances import DEVIATIONS, tolerances
 
 GATE = Gate.model_validate(
     {
@@ -197,7 +198,7 @@ def test_the_gate_needs_no_run_of_what_did_not_change(gated_project):
 
 
 def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_project):
-    source = gated_project.root / "src/tintype/evaluation.py"
+    source = gated_project.root / "src/tintype/metrics/project_evaluation.py"
     kept = source.read_text()
     assert 'cache.split("test")' in kept
     source.write_text(kept.replace('cache.split("test")', 'cache.split("train")'))
@@ -325,5 +326,5 @@ def test_tolerances_that_make_no_sense_are_refused(tmp_path, tolerances, message
     params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
     params["gate"] = {"too_good": 10.0, "tolerances": tolerances}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(ConfigError, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.escape(message)):
         check_names(load_project(tmp_path / "params.yaml"))

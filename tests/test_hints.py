@@ -6,8 +6,8 @@ from skimage import data
 from skimage.color import rgb2lab
 
 from tintype import Colorizer
-from tintype.colorize.hints import Hint, follow_hints
-from tintype.config import ConfigError
+from tintype.errors import UserError
+from tintype.inference.hints import Hint, follow_hints
 
 ORANGE, BLUE, GRAY = "#d9701f", "#2b5dab", "#777777"
 
@@ -149,5 +149,5 @@ def test_a_photo_has_the_hue_at_the_spot_its_own_lightness_and_the_networks_colo
     ],
 )
 def test_a_hint_that_is_none_says_what_is_allowed(hint, message):
-    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
         Hint(*hint)

@@ -6,7 +6,7 @@ from skimage import data
 from skimage.color import lab2lch, rgb2lab
 from skimage.transform import resize
 
-from tintype.colorize.joining import STRIP, joined, lightness_of, resized
+from tintype.images.strips import STRIP, lightness_of, recombine, resized
 
 TYPES = {"uint8": 255, "uint16": 65535, "float32": 1}
 
@@ -34,7 +34,7 @@ def test_the_lightness_stays_whatever_the_chroma(shape, dtype):
     """Chroma of which half is far out of sRGB's gamut: L* still differs by what rounding to the type's levels does."""
     pixels = noise(shape, dtype)
     ab = np.random.default_rng(2).normal(0, 60, (2, 9, 11)).astype(np.float32)
-    out = joined(pixels, ab)
+    out = recombine(pixels, ab)
     assert out.dtype == pixels.dtype
     assert out.shape == (120, 150, 3)
     # Half a level in all of R, G and B at once is 0.26 L* where L* is steepest, at 8.
@@ -45,7 +45,7 @@ def test_the_lightness_stays_whatever_the_chroma(shape, dtype):
 
 def test_a_real_photo_given_its_own_chroma_is_itself_again():
     photo = data.astronaut()
-    out = joined(photo, lab(photo)[..., 1:].transpose(2, 0, 1).astype(np.float32))
+    out = recombine(photo, lab(photo)[..., 1:].transpose(2, 0, 1).astype(np.float32))
     assert np.abs(out.astype(int) - photo).max() <= 1
     assert (out != photo).mean() < 1e-3
 
@@ -53,7 +53,7 @@ def test_a_real_photo_given_its_own_chroma_is_itself_again():
 def test_beyond_the_gamut_hue_stays_and_chroma_is_as_high_as_srgb_has_it():
     pixels = np.full((1, 360), 128, np.uint16) * 257
     hue = np.radians(np.arange(360))
-    out = joined(pixels, 150 * np.stack([np.cos(hue), np.sin(hue)])[:, None].astype(np.float32))
+    out = recombine(pixels, 150 * np.stack([np.cos(hue), np.sin(hue)])[:, None].astype(np.float32))
     lch = lab2lch(lab(out))
     turned = np.abs((lch[0, :, 2] - hue + np.pi) % (2 * np.pi) - np.pi)
     assert np.degrees(turned).max() < 0.5
@@ -65,7 +65,7 @@ def test_beyond_the_gamut_hue_stays_and_chroma_is_as_high_as_srgb_has_it():
 
 def test_black_and_white_take_no_color():
     pixels = np.array([[0, 255]], np.uint8)
-    np.testing.assert_array_equal(joined(pixels, np.full((2, 4, 4), 80, np.float32)), [[[0] * 3, [255] * 3]])
+    np.testing.assert_array_equal(recombine(pixels, np.full((2, 4, 4), 80, np.float32)), [[[0] * 3, [255] * 3]])
 
 
 def test_chroma_is_enlarged_without_seams_between_strips():
@@ -73,7 +73,7 @@ def test_chroma_is_enlarged_without_seams_between_strips():
     height, width = 700, 600
     assert height * width > 4 * STRIP
     ab = np.random.default_rng(3).normal(0, 8, (2, 13, 17)).astype(np.float32)
-    out = lab(joined(np.full((height, width), 0.5, np.float32), ab))
+    out = lab(recombine(np.full((height, width), 0.5, np.float32), ab))
     whole = np.stack([resize(plane, (height, width), order=3, mode="edge") for plane in ab], axis=-1)
     # Cubic kernels differ (Pillow's a = -0.5, a spline there); a seam would be a jump between neighboring rows.
     assert np.corrcoef(out[..., 1].ravel(), whole[..., 0].ravel())[0, 1] > 0.99
@@ -88,4 +88,4 @@ def test_resized_averages_where_it_shrinks():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70000), (70000, 1)])
 def test_any_shape(shape):
-    assert joined(np.full(shape, 99, np.uint8), np.ones((2, 3, 4), np.float32)).shape == (*shape, 3)
+    assert recombine(np.full(shape, 99, np.uint8), np.ones((2, 3, 4), np.float32)).shape == (*shape, 3)

@@ -14,12 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from tintype.colorize import locate as module
-from tintype.colorize.locate import locate
-from tintype.config import ConfigError, Generator
+from tintype.config import Generator
+from tintype.errors import UserError
+from tintype.inference import model_names as module
+from tintype.inference.model_names import locate
 from tintype.models import build_generator, save_generator, weights_hash
-from tintype.store import store_uri
-from tintype.tracking import Tracker, create_store
+from tintype.tracking.runs import Tracker, create_store
+from tintype.tracking.store import store_uri
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def test_a_run_that_was_not_registered_has_its_weights_in_its_project(project, m
     shutil.move(checkout / "models/b", checkout / "models/kept")
     shutil.copytree(checkout / "models/a", checkout / "models/b")  # trained anew since
     try:
-        with pytest.raises(ConfigError, match=f"neither registered nor in .*`tintype reproduce {runs['b']}`"):
+        with pytest.raises(UserError, match=f"neither registered nor in .*`tintype reproduce {runs['b']}`"):
             locate(runs["b"])
     finally:
         shutil.rmtree(checkout / "models/b")
@@ -139,24 +140,24 @@ def test_what_is_not_there_is_one_line(project, monkeypatch, reference, message)
     checkout, _ = project
     (checkout / "metrics").mkdir(exist_ok=True)
     monkeypatch.chdir(checkout)
-    with pytest.raises(ConfigError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         locate(reference)
     assert "\n" not in str(error.value)
 
 
 def test_without_a_store_the_user_learns_what_to_do(project, monkeypatch, tmp_path):
-    with pytest.raises(ConfigError, match=r"no project around .*, and no MLFLOW_TRACKING_URI is set; `make repro`"):
+    with pytest.raises(UserError, match=r"no project around .*, and no MLFLOW_TRACKING_URI is set; `make repro`"):
         locate("models:/colorizer@champion")
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "params.yaml").write_text("repo: .\n")
-    with pytest.raises(ConfigError, match=r"there is no MLflow store sqlite:.*mlflow\.db; `make repro`.*--model"):
+    with pytest.raises(UserError, match=r"there is no MLflow store sqlite:.*mlflow\.db; `make repro`.*--model"):
         locate("models:/colorizer@champion")
     assert not (tmp_path / "mlflow.db").exists()
     create_store(tmp_path)
-    with pytest.raises(ConfigError, match=r"sqlite:.*mlflow\.db has no models"):
+    with pytest.raises(UserError, match=r"sqlite:.*mlflow\.db has no models"):
         locate("models:/colorizer@champion")
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(ConfigError, match="models:/colorizer@champion: "):
+    with pytest.raises(UserError, match="models:/colorizer@champion: "):
         locate("models:/colorizer@champion")
 
 
@@ -166,7 +167,7 @@ def test_a_model_registered_by_other_means_is_refused(project, monkeypatch):
     client = mlflow.MlflowClient(store_uri(checkout))
     client.create_registered_model("foreign")
     client.create_model_version("foreign", source=(checkout / "models").as_uri())
-    with pytest.raises(ConfigError, match="models:/foreign/1: not a model that tintype has registered"):
+    with pytest.raises(UserError, match="models:/foreign/1: not a model that tintype has registered"):
         locate("models:/foreign/1")
 
 
@@ -176,7 +177,7 @@ def test_weights_that_left_the_store_are_missed(project, monkeypatch):
     kept = checkout / "mlartifacts"
     kept.rename(checkout / "moved")
     try:
-        with pytest.raises(ConfigError, match=r"models:/colorizer/1: its weights are not in MLflow's store") as error:
+        with pytest.raises(UserError, match=r"models:/colorizer/1: its weights are not in MLflow's store") as error:
             locate("models:/colorizer@champion")
     finally:
         (checkout / "moved").rename(kept)
@@ -229,5 +230,5 @@ def test_what_a_server_holds_is_downloaded_once(server, monkeypatch, tmp_path):
     held.write_bytes(b"other weights")
     assert locate("models:/colorizer@champion") == first
     shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(ConfigError, match=f"its weights in MLflow have SHA-256 .*, were registered with {digest}"):
+    with pytest.raises(UserError, match=f"its weights in MLflow have SHA-256 .*, were registered with {digest}"):
         locate("models:/colorizer@champion")

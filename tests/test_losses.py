@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tintype.color import AB_MAX, SPACES, rgb_to_lab, to_uint8
 from tintype.color.bins import bin_centers
+from tintype.color.lab import AB_MAX, rgb_to_lab, to_uint8
+from tintype.color.spaces import SPACES
 from tintype.config import Discriminator, Loss
 from tintype.data.batches import Batch
 from tintype.losses import (

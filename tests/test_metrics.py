@@ -13,19 +13,22 @@ from pytorch_fid.fid_score import calculate_frechet_distance
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from tintype.color import SPACES, lab_to_net, rgb_to_lab
-from tintype.config import FLOOR_NAMES, ConfigError, Evaluate
+from tintype.color.colorfulness import colorfulness
+from tintype.color.lab import lab_to_net, rgb_to_lab
+from tintype.color.spaces import SPACES
+from tintype.config import FLOOR_NAMES, Evaluate
 from tintype.data.cache import LabSplit, decode, encode
+from tintype.errors import UserError
 from tintype.features import imagenet
 from tintype.features.efficientnet_lite import EfficientNetLite2
 from tintype.features.network import FeatureNetwork
-from tintype.features.truth import embed_truth, lab_planes, shown
+from tintype.features.reference import embed_truth, lab_planes, shown
 from tintype.metrics import distributions
 from tintype.metrics import evaluation as evaluation_module
-from tintype.metrics.color import ciede2000, colorfulness
+from tintype.metrics.baselines import FLOORS
+from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.evaluation import evaluate
-from tintype.metrics.floors import FLOORS
 from tintype.metrics.grid import best_median_worst
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
 from tintype.metrics.registry import METRICS, SUFFIXES, metric_names, metric_of
@@ -336,7 +339,7 @@ def test_metric_of_a_full_name():
     wrong_ones = ("fidd", "psnr_lite2", "ciede2000_lab_planes", "fid_lab_planes_lite2", "")
     others = ("lpips_lite2", "feature_distance", "fid_in_domain", "fid_torchvision_lite2", "custom_accuracy_lab_planes")
     for wrong in (*wrong_ones, *others):
-        with pytest.raises(ConfigError, match=f"metric '{wrong}': unknown; allowed: psnr"):
+        with pytest.raises(UserError, match=f"metric '{wrong}': unknown; allowed: psnr"):
             metric_of(wrong)
 
 

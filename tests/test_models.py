@@ -15,9 +15,12 @@ import torchvision
 from torch import nn
 
 from tintype import config
-from tintype.color import AB_MAX, SPACES, rgb_to_lab, to_uint8
 from tintype.color.bins import BINS, annealed_mean
-from tintype.config import ConfigError, Discriminator, Generator
+from tintype.color.lab import AB_MAX, rgb_to_lab, to_uint8
+from tintype.color.spaces import SPACES
+from tintype.config import Discriminator, Generator
+from tintype.errors import UserError
+from tintype.features.published_weights import PUBLISHED
 from tintype.losses import gradient_penalty
 from tintype.models import (
     DISCRIMINATORS,
@@ -31,7 +34,6 @@ from tintype.models import (
 from tintype.models.attention import SelfAttention
 from tintype.models.blocks import padded
 from tintype.models.resnet import MEAN, STD
-from tintype.published import PUBLISHED
 from tintype.training.pretrained import start_from
 
 SMALL = Generator(filters=4, depth=4)
@@ -453,7 +455,7 @@ def test_damaged_published_weights_are_refused(tmp_path, published_resnet):
     (tmp_path / "checkpoints" / PUBLISHED["resnet18"].file_name).write_bytes(b"<html>")
     params = Generator(name="resnet18_unet", weights="imagenet")
     generator = build_generator(params, 0, 64)
-    with pytest.raises(ConfigError, match=r"generator.weights = 'imagenet': no usable resnet18.*'none'"):
+    with pytest.raises(UserError, match=r"generator.weights = 'imagenet': no usable resnet18.*'none'"):
         start_from(generator, params)
 
 

@@ -17,13 +17,14 @@ from torch import nn
 
 from tintype import Colorizer
 from tintype.cli import app
-from tintype.color import SPACES
-from tintype.colorize.backends import load_backend
-from tintype.colorize.backends.onnx import OnnxGenerator
-from tintype.colorize.backends.pytorch import LabGenerator, TorchGenerator
-from tintype.colorize.export import Precision, _pooling, as_onnx, export_onnx
-from tintype.config import ConfigError, Generator
+from tintype.color.spaces import SPACES
+from tintype.config import Generator
+from tintype.errors import UserError
 from tintype.inference import onnx_weights
+from tintype.inference.backends import load_backend
+from tintype.inference.backends.onnx import OnnxGenerator
+from tintype.inference.backends.pytorch import LabGenerator, TorchGenerator
+from tintype.inference.onnx_export import Precision, _pooling, as_onnx, export_onnx
 from tintype.inference.onnx_metadata import METADATA
 from tintype.inference.onnx_weights import read_weights, store_as_float16
 from tintype.models import build_generator, load_generator, save_generator
@@ -129,7 +130,7 @@ def test_samples_are_the_same_for_the_same_seed_and_differ_for_others(exported):
 def test_a_generator_without_dropout_has_one_answer(tmp_path):
     backend = OnnxGenerator(as_onnx(saved(tmp_path, Generator(filters=4, depth=4, dropout=0))).content)
     assert not backend.stochastic
-    with pytest.raises(ConfigError, match="this model has one answer"):
+    with pytest.raises(UserError, match="this model has one answer"):
         Colorizer(backend).samples(np.zeros((40, 40), np.uint8), 2)
 
 
@@ -170,12 +171,12 @@ for name in ("torch", "torchvision", "mlflow", "dvc", "albumentations", "safeten
     sys.modules[name] = None
 import numpy as np
 from tintype import Colorizer
-from tintype.config import ConfigError
+from tintype.errors import UserError
 file, weights, out = sys.argv[1:]
 np.save(out, Colorizer.load(file)(np.arange(40 * 60, dtype=np.uint16).reshape(40, 60)))
 try:
     Colorizer.load(weights, backend="onnx")
-except ConfigError as error:
+except UserError as error:
     print(error)
 """
 
@@ -206,13 +207,13 @@ def test_what_is_no_exported_generator_is_refused_in_one_line(exported, tmp_path
         file = tmp_path / f"{name}.onnx"
         file.write_bytes(content)
         message = "not a generator that `tintype export`" if name == "foreign" else "not a readable ONNX file"
-        with pytest.raises(ConfigError, match=rf"{name}\.onnx: {message}") as caught:
+        with pytest.raises(UserError, match=rf"{name}\.onnx: {message}") as caught:
             load_backend(file)
         assert "\n" not in str(caught.value)
 
 
 def test_devices(exported):
-    with pytest.raises(ConfigError, match=r"device 'quantum'.*allowed: auto, cpu"):
+    with pytest.raises(UserError, match=r"device 'quantum'.*allowed: auto, cpu"):
         OnnxGenerator(exported, "quantum")
     assert OnnxGenerator(exported, "cpu").session.get_providers() == ["CPUExecutionProvider"]
 
@@ -237,7 +238,7 @@ def test_the_command_refuses_what_it_cannot_do(weights, exported, tmp_path):
         (["--onnx", str(tmp_path / "a.onnx"), "--model", str(tmp_path)], r"generator\.safetensors"),
         (["--onnx", str(blocked / "a.onnx"), "--model", str(weights)], "cannot be written"),
     ]:
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(UserError, match=message):
             app(["export", *words], standalone_mode=False)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -311,7 +312,7 @@ def test_a_file_in_fp16_that_differs_too_much_from_torch_is_not_written(weights,
                 weight.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(weight), weight.name))
 
     monkeypatch.setattr(onnx_weights, "store_as_float16", damaged)
-    with pytest.raises(ConfigError, match=r"precision fp16: changes the answers of .* Lab units; allowed: 1, or fp32"):
+    with pytest.raises(UserError, match=r"precision fp16: changes the answers of .* Lab units; allowed: 1, or fp32"):
         export_onnx(weights, tmp_path / "model.onnx", precision="fp16")
     assert not list(tmp_path.iterdir())
 

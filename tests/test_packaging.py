@@ -139,7 +139,7 @@ COMMAND = "from tintype.cli import main; main()"
 
 @pytest.mark.parametrize("words", [[], ["--model", "model.onnx"]], ids=["released", "exported"])
 def test_a_model_in_one_file_needs_neither_torch_nor_mlflow_nor_dvc(installed, weights, tmp_path, words):
-    from tintype.colorize.export import export_onnx
+    from tintype.inference.onnx_export import export_onnx
 
     export_onnx(weights, tmp_path / "model.onnx")
     Image.radial_gradient("L").resize((83, 61)).save(tmp_path / "photo.png")
@@ -164,11 +164,14 @@ def test_the_library_colors_by_its_default_on_a_machine_without_torch(installed,
 @pytest.mark.parametrize(
     ("extras", "program"),
     [
-        ([], "import tintype.colorize.locate, sys; from tintype import Colorizer; assert 'site' in tintype.__file__"),
+        (
+            [],
+            "import tintype.inference.model_names; from tintype import Colorizer; assert 'site' in tintype.__file__",
+        ),
         (["serve"], "import tintype.serving.app, tintype.serving.server"),
-        (["video"], "import tintype.colorize.flicker, tintype.colorize.video_files"),
-        (["torch"], "import tintype.colorize.backends.pytorch"),
-        (["export"], "import tintype.colorize.export, onnx"),
+        (["video"], "import tintype.video.flicker, tintype.video.files"),
+        (["torch"], "import tintype.inference.backends.pytorch"),
+        (["export"], "import tintype.inference.onnx_export, onnx"),
     ],
     ids=str,
 )

@@ -18,8 +18,8 @@ from skimage import data
 from skimage.color import rgb2lab
 
 from tintype import Colorizer
-from tintype.colorize.locate import Located
 from tintype.inference.model_card import ModelCard
+from tintype.inference.model_names import Located
 
 PAGE = Path(__file__).resolve().parents[1] / "src/tintype/serving/page"
 EXAMPLES = PAGE.parent / "examples"

@@ -21,7 +21,7 @@ from skimage import data
 from skimage.color import rgb2lab
 
 from tintype.models import weights_hash
-from tintype.store import store_uri
+from tintype.tracking.store import store_uri
 
 
 @pytest.fixture

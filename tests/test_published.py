@@ -10,10 +10,11 @@ import torch
 import torchvision
 from server import Server
 
-from tintype import fetching
-from tintype.config import ConfigError, Features, Generator
+from tintype import download as fetching
+from tintype.config import Features, Generator
+from tintype.errors import UserError
+from tintype.features.published_weights import PUBLISHED, SETTINGS, Published, fetch, fetch_weights
 from tintype.files import sha256_of
-from tintype.published import PUBLISHED, SETTINGS, Published, fetch, fetch_weights
 
 KEY = "generator.weights"
 
@@ -78,7 +79,7 @@ def test_the_second_time_nothing_is_downloaded(server, weights, hub):
 
 def test_a_download_that_breaks_off_goes_on(server, weights, hub, file):
     server.breaks = [400, *[0] * 100]
-    with pytest.raises(ConfigError, match="the connection broke off after 400 of"):
+    with pytest.raises(UserError, match="the connection broke off after 400 of"):
         fetch(weights, KEY)
     assert not (hub / "weights.pth").exists()
     server.breaks = [300]
@@ -108,7 +109,7 @@ def refused(weights: Published, hub: Path, reason: str) -> None:
     """One line with key, value and reason, the file, where to get and to put it, what does without; nothing is left."""
     before = in_cache(hub)
     for key, (value, without) in SETTINGS.items():
-        with pytest.raises(ConfigError, match=reason) as error:
+        with pytest.raises(UserError, match=reason) as error:
             fetch(weights, key)
         message = str(error.value)
         assert "\n" not in message
@@ -134,7 +135,7 @@ def test_a_missing_file_is_refused(server, hub):
 
 def test_a_full_disk_is_told(weights, hub, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
-    with pytest.raises(ConfigError, match=rf"TORCH_HOME = '.*': {hub} has 0\.0 GB free, weights\.pth needs"):
+    with pytest.raises(UserError, match=rf"TORCH_HOME = '.*': {hub} has 0\.0 GB free, weights\.pth needs"):
         fetch(weights, KEY)
 
 

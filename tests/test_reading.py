@@ -12,15 +12,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, features
 
-from tintype.data.reading import (
-    NO_FILE,
-    NOT_AN_IMAGE,
-    OVER_PIXEL_LIMIT,
-    TRUNCATED,
-    UNREADABLE,
-    UnreadablePhoto,
-    read_photo,
-)
+from tintype.images.decoding import read_rgb
+from tintype.images.opening import NO_FILE, NOT_AN_IMAGE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest undoes the filter that importing `reading` sets
 
@@ -43,7 +36,7 @@ def stored(image: Image.Image, kind: str, **options) -> io.BytesIO:
 
 
 def read(file: io.BytesIO) -> np.ndarray:
-    rgb = read_photo(file, LIMIT)
+    rgb = read_rgb(file, LIMIT)
     assert rgb.dtype == np.uint8
     assert rgb.ndim == 3
     assert rgb.shape[2] == 3
@@ -52,7 +45,7 @@ def read(file: io.BytesIO) -> np.ndarray:
 
 def reason(file: io.BytesIO | Path, max_pixels: int = LIMIT) -> str:
     with pytest.raises(UnreadablePhoto) as caught:
-        read_photo(file, max_pixels)
+        read_rgb(file, max_pixels)
     assert str(caught.value) == caught.value.reason
     return caught.value.reason
 
@@ -303,7 +296,7 @@ def test_bits_flipped_anywhere_raise_nothing_else():
             broken = whole.copy()
             broken[generator.integers(0, len(whole), 4)] = generator.integers(0, 256, 4)
             try:
-                outcomes.add(read_photo(io.BytesIO(broken.tobytes()), LIMIT).shape[2])
+                outcomes.add(read_rgb(io.BytesIO(broken.tobytes()), LIMIT).shape[2])
             except UnreadablePhoto as error:
                 outcomes.add(error.reason)
     assert outcomes <= {3, TRUNCATED, NOT_AN_IMAGE, UNREADABLE, OVER_PIXEL_LIMIT}
@@ -325,7 +318,7 @@ def test_the_limit_is_the_callers_alone(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     file = stored(Image.fromarray(quadrants()), "PNG")  # 1,536 pixels
     assert reason(file, max_pixels=1535) == OVER_PIXEL_LIMIT
-    assert read_photo(file, max_pixels=1536).shape == (32, 48, 3)
+    assert read_rgb(file, max_pixels=1536).shape == (32, 48, 3)
 
 
 def test_pillow_does_not_warn(tmp_path):
@@ -334,9 +327,9 @@ def test_pillow_does_not_warn(tmp_path):
     palette.save(tmp_path / "palette.png", transparency=bytes([255, 0, 128]))
     (tmp_path / "bomb.png").write_bytes(png(10_000, 10_000, 8, 2, b"\0").getvalue())
     code = (
-        "import sys; from pathlib import Path; from tintype.data.reading import *\n"
-        "read_photo(Path('palette.png'), 10)\n"
-        "try: read_photo(Path('bomb.png'), 10)\n"
+        "import sys; from pathlib import Path; from tintype.images.decoding import *\n"
+        "read_rgb(Path('palette.png'), 10)\n"
+        "try: read_rgb(Path('bomb.png'), 10)\n"
         "except UnreadablePhoto as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)

@@ -15,11 +15,12 @@ from PIL import Image
 from skimage import data
 
 from tintype import Colorizer
-from tintype.colorize.backends.onnx import OnnxGenerator
-from tintype.colorize.backends.pytorch import LabGenerator, TorchGenerator
-from tintype.colorize.locate import locate
-from tintype.config import ConfigError, Generator
+from tintype.config import Generator
+from tintype.errors import UserError
 from tintype.inference import release, released
+from tintype.inference.backends.onnx import OnnxGenerator
+from tintype.inference.backends.pytorch import LabGenerator, TorchGenerator
+from tintype.inference.model_names import locate
 from tintype.inference.released_weights import released_state_dict, start_from_released
 from tintype.models import build_generator, load_generator, save_generator, weights_hash
 
@@ -87,33 +88,31 @@ def test_what_cannot_be_released_is_one_line_and_leaves_the_old_model(
 
 def test_a_model_that_is_too_large_to_ship_is_refused(everyday, stand_in, monkeypatch):
     monkeypatch.setattr(release, "MAX_BYTES", 1000)
-    with pytest.raises(ConfigError, match=r"models/best: \d+ bytes as a released model; allowed: 1000"):
+    with pytest.raises(UserError, match=r"models/best: \d+ bytes as a released model; allowed: 1000"):
         release.release(stand_in / "models/best", stand_in / "metrics/best.json")
 
 
 def test_a_model_that_nobody_could_fine_tune_is_refused(everyday, stand_in, tmp_path):
     config = Generator(name="autoencoder", filters=4, depth=3, spectral_norm=True)  # its weights are derived ones
     save_generator(tmp_path, build_generator(config, 0, 64), config=config, classes=[], image_size=64)
-    with pytest.raises(ConfigError, match=r"parametrizations\.weight\.original is not in the exported file under this"):
+    with pytest.raises(UserError, match=r"parametrizations\.weight\.original is not in the exported file under this"):
         release.release(tmp_path, stand_in / "metrics/best.json")
     assert released.path_of_released() == everyday  # still whole
 
 
 def test_a_missing_or_damaged_model_is_one_line(everyday, tmp_path, monkeypatch):
     monkeypatch.setattr(released, "ROOM", tmp_path)
-    with pytest.raises(
-        ConfigError, match=r"tintype-everyday\.onnx or its hash is missing .* install tintype again"
-    ) as e:
+    with pytest.raises(UserError, match=r"tintype-everyday\.onnx or its hash is missing .* install tintype again") as e:
         Colorizer.load()
     assert "\n" not in str(e.value)
     for file in everyday.parent.iterdir():
         shutil.copy(file, tmp_path)
     Colorizer.load()
     (tmp_path / everyday.name).write_bytes(everyday.read_bytes()[:-1] + b"?")
-    with pytest.raises(ConfigError, match=r"tintype-everyday\.onnx is damaged: its SHA-256 is [0-9a-f]{64}, should be"):
+    with pytest.raises(UserError, match=r"tintype-everyday\.onnx is damaged: its SHA-256 is [0-9a-f]{64}, should be"):
         Colorizer.load()
     (tmp_path / f"{everyday.name}.sha256").write_text("\n")
-    with pytest.raises(ConfigError, match=r"its hash is missing"):
+    with pytest.raises(UserError, match=r"its hash is missing"):
         locate("everyday")
 
 
@@ -121,7 +120,7 @@ def test_both_names_mean_it_whatever_lies_around(everyday, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "everyday").mkdir()  # as in tables/
     assert locate("everyday") == locate("tintype-everyday") == (everyday, "tintype-everyday", {})
-    with pytest.raises(ConfigError, match=r"everyday: no generator\.safetensors in this folder"):
+    with pytest.raises(UserError, match=r"everyday: no generator\.safetensors in this folder"):
         locate("./everyday")
 
 
@@ -169,7 +168,7 @@ def test_a_generator_that_starts_from_it_answers_as_onnx_runtime_does(everyday, 
 def test_weights_of_another_architecture_are_refused_by_the_first_difference(everyday, config, difference):
     generator = build_generator(Generator(**{"name": "timm_unet", "filters": 8, **config}), 0, 64)
     before = {key: value.clone() for key, value in generator.state_dict().items()}
-    with pytest.raises(ConfigError, match=f"^generator.weights = 'everyday': tintype-everyday is of .* {difference}$"):
+    with pytest.raises(UserError, match=f"^generator.weights = 'everyday': tintype-everyday is of .* {difference}$"):
         start_from_released(generator)
     for key, value in generator.state_dict().items():
         torch.testing.assert_close(value, before[key])
@@ -178,7 +177,7 @@ def test_weights_of_another_architecture_are_refused_by_the_first_difference(eve
 def test_reading_its_weights_without_onnx_names_the_extra(everyday, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "tintype.inference.onnx_weights", raising=False)
-    with pytest.raises(ConfigError, match=r"generator\.weights = 'everyday': onnx is not installed; .*\[train\]"):
+    with pytest.raises(UserError, match=r"generator\.weights = 'everyday': onnx is not installed; .*\[train\]"):
         released_state_dict()
 
 

@@ -3,8 +3,9 @@ import json
 import pandas as pd
 import pytest
 
-from tintype.config import ConfigError, PublishedRow
-from tintype.git import git
+from tintype.config import PublishedRow
+from tintype.errors import UserError
+from tintype.project.git import git
 from tintype.report import best_row, read_metrics, write_report, write_table
 
 SCORES = {
@@ -85,7 +86,7 @@ def test_best_row_follows_the_metric(tmp_path):
 
 @pytest.mark.parametrize("metric", ["fid", "colorfulness"])
 def test_a_metric_that_ranks_nothing_here_is_refused(metric):
-    with pytest.raises(ConfigError, match=f"register.metric = '{metric}': not measured here; allowed: psnr, ssim"):
+    with pytest.raises(UserError, match=f"register.metric = '{metric}': not measured here; allowed: psnr, ssim"):
         best_row(SCORES, metric)
 
 

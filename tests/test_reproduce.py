@@ -15,12 +15,13 @@ import pytest
 import yaml
 from conftest import Project
 
-from tintype.config import ConfigError, Gate
+from tintype.config import Gate
+from tintype.errors import UserError
 from tintype.models import weights_hash
-from tintype.pipeline import Pipeline, out_hash
-from tintype.reproduce import reproduce
-from tintype.reproduce.compare import Verdict, compare
-from tintype.reproduce.origin import find_origin
+from tintype.project.pipeline import Pipeline, out_hash
+from tintype.project.reproduce import reproduce
+from tintype.project.reproduce.compare import Verdict, compare
+from tintype.project.reproduce.origin import find_origin
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_run_from_uncommitted_changes_is_found_by_the_lock_that_was_committed_
     ).stdout.strip()  # the tiny project ran, then its lock was committed
     before = finished_project.run("git", "rev-parse", "HEAD~1").stdout.strip()
     tags = {"row": "gan_l1", "project": ".", "git_commit": before, "git_dirty": "true", "weights_sha256": "x"}
-    with pytest.raises(ConfigError, match="made from uncommitted changes"):
+    with pytest.raises(UserError, match="made from uncommitted changes"):
         find_origin("run", tags, finished_project.root)
     tags["model_md5"] = out_hash(Pipeline(finished_project.root).lock(), "models/gan_l1")
     assert find_origin("run", tags, finished_project.root).commit == head
@@ -93,7 +94,7 @@ def test_what_is_not_the_same_is_named(finished_project, store):
 
 @pytest.mark.slow
 def test_a_run_of_an_experiment_is_made_from_the_commit_of_the_experiment(finished_project, store):
-    # A weight that no other test of this project trains with: DVC would take the row from its run cache, and log no run.
+    # No other test of this project trains with this weight: from its run cache DVC would take a row without a run.
     experiment = ("-n", "bold", "-S", "loss.l1_weight=256")
     finished_project.run("dvc", "exp", "run", "--temp", *experiment, "evaluate@gan_l1")
     try:
@@ -107,7 +108,7 @@ def test_a_run_of_an_experiment_is_made_from_the_commit_of_the_experiment(finish
         assert state(finished_project) == before
     finally:
         finished_project.run("dvc", "exp", "remove", "bold")
-    with pytest.raises(ConfigError, match=r"DVC's experiment 'bold' on .* is not in this checkout; `dvc exp pull`"):
+    with pytest.raises(UserError, match=r"DVC's experiment 'bold' on .* is not in this checkout; `dvc exp pull`"):
         reproduce(run.info.run_id, finished_project.root)
 
 
@@ -180,7 +181,7 @@ def test_a_run_that_cannot_be_made_again_is_refused(finished_project, store, tag
             store.set_tag(run_id, f"test_{name}", value)
     store.set_tag(run_id, "model_md5", "c0ffee.dir")  # of weights that no dvc.lock holds
     before = state(finished_project)
-    with pytest.raises(ConfigError, match=message.replace("ID", run_id)):
+    with pytest.raises(UserError, match=message.replace("ID", run_id)):
         reproduce(run_id, finished_project.root / "src")  # anywhere in the checkout
     assert state(finished_project) == before
 
@@ -197,7 +198,7 @@ def test_a_run_that_cannot_be_made_again_is_refused(finished_project, store, tag
     ],
 )
 def test_what_names_no_run_is_refused(finished_project, store, reference, message):
-    with pytest.raises(ConfigError, match=message) as refused:
+    with pytest.raises(UserError, match=message) as refused:
         reproduce(reference, finished_project.root)
     assert "\n" not in str(refused.value)
 
@@ -291,5 +292,5 @@ def test_the_commit_that_measured_comes_first_and_else_the_one_that_trained(fini
     assert commit(gone, here) == here
     assert commit(here, here, dirty="true") == here  # committed, then measured again
     assert commit(here, gone) == here
-    with pytest.raises(ConfigError, match="commit c0ffee"):
+    with pytest.raises(UserError, match="commit c0ffee"):
         commit(gone, gone)

@@ -29,10 +29,10 @@ from typer.testing import CliRunner
 
 from tintype import Colorizer
 from tintype.cli.serve import serve
-from tintype.colorize.files import encode
-from tintype.colorize.hints import Hint
-from tintype.colorize.locate import Located
-from tintype.config import ConfigError
+from tintype.errors import UserError
+from tintype.images.encoding import encode_photo
+from tintype.inference.hints import Hint
+from tintype.inference.model_names import Located
 from tintype.serving.app import create_app
 from tintype.serving.batching import Batcher
 from tintype.serving.limits import Limits
@@ -535,7 +535,7 @@ def test_hints_of_who_hangs_up_are_left(hold, monkeypatch):
             assert let.wait(20)
             return self.price, None
 
-    monkeypatch.setattr("tintype.colorize.hints.MCP_Geometric", Slow)
+    monkeypatch.setattr("tintype.inference.hints.MCP_Geometric", Slow)
     running, _ = hold()
     running.backend.let.set()
     with not_listening(running, hints=json.dumps([{"x": 0, "y": 0, "color": "#ff0000"}] * 5)):
@@ -790,13 +790,13 @@ def command():
 def test_a_port_in_use_is_told(command, running, weights):
     port = running.socket.getsockname()[1]
     failed = command("--model", str(weights), "--port", str(port)).exception
-    assert isinstance(failed, ConfigError)
+    assert isinstance(failed, UserError)
     assert re.fullmatch(rf"--host 127\.0\.0\.1 --port {port}: address already in use.*", str(failed), re.IGNORECASE)
 
 
 def test_an_address_of_another_machine_is_told(command, weights):
     failed = command("--model", str(weights), "--host", "nowhere.invalid").exception
-    assert isinstance(failed, ConfigError)
+    assert isinstance(failed, UserError)
     assert "--host nowhere.invalid" in str(failed)
 
 
@@ -806,7 +806,7 @@ def test_a_missing_extra_is_told(command, weights, missing, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     failed = command("--model", str(weights)).exception
-    assert isinstance(failed, ConfigError)
+    assert isinstance(failed, UserError)
     assert "pip install 'tintype[serve]'" in str(failed)
     assert missing.split("_")[0] in str(failed)
 
@@ -838,7 +838,7 @@ def test_200_requests_of_20_clients_lose_none_and_leave_the_memory_as_it_was(wei
     truth = []
     for prepared in map(colorizer.prepare, good):
         photo_in_color = colorizer.finish(prepared, colorizer.predict([prepared])[0])
-        truth.append(np.asarray(Image.open(io.BytesIO(encode(photo_in_color))), int))
+        truth.append(np.asarray(Image.open(io.BytesIO(encode_photo(photo_in_color))), int))
 
     (tmp_path / "temporary").mkdir()
     command = [sys.executable, "-c", "from tintype.cli import main; main()", "serve", "--port", "0", "--model", weights]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tintype.config import ConfigError, Data
+from tintype.config import Data
 from tintype.data.curation import read_table, write_table
 from tintype.data.sources import SOURCES, count_photos, download
+from tintype.errors import UserError
 
 NAMES = (
     "roses/one.jpg",
@@ -134,7 +135,7 @@ def test_a_csv_that_cannot_be_used(tmp_path, content, message):
     put(tmp_path / "photos", "1.jpg")
     if content is not None:
         (tmp_path / "photos/labels.csv").write_bytes(content)
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         download(data(labels="labels.csv"), tmp_path / "raw", tmp_path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "raw/labels.csv").exists()
@@ -152,7 +153,7 @@ def test_a_csv_that_cannot_be_used(tmp_path, content, message):
 )
 def test_what_cannot_be(tmp_path, config, message):
     put(tmp_path, "file.jpg", "empty/read.me")
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         download(data(**config), tmp_path / "raw", tmp_path)
 
 
@@ -161,7 +162,7 @@ def test_counts(tmp_path):
     assert count_photos(tmp_path / "photos", None) == (4, 2, {})
     write_table(tmp_path / "photos/labels.csv", ("path", "class"), [("4.jpg", "c")])
     assert count_photos(tmp_path / "photos", "labels.csv") == (1, 1, {})
-    with pytest.raises(ConfigError, match=r"data\.origin = '.*nowhere': no such folder"):
+    with pytest.raises(UserError, match=r"data\.origin = '.*nowhere': no such folder"):
         count_photos(tmp_path / "nowhere", None)
 
 

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from skimage.color import rgb2hsv
 
-from tintype.color import SPACES, hsv_to_rgb, lab_to_net, rgb_to_hsv, rgb_to_lab, rgb_to_ycbcr, to_uint8, ycbcr_to_rgb
+from tintype.color.lab import lab_to_net, rgb_to_lab, to_uint8
+from tintype.color.spaces import SPACES, hsv_to_rgb, rgb_to_hsv, rgb_to_ycbcr, ycbcr_to_rgb
 from tintype.data.cache import decode, encode
 
 

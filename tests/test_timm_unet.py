@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from tintype.backbones import Backbone, imagenet_weights
-from tintype.color import SPACES, rgb_to_lab, to_uint8
-from tintype.config import ConfigError, Generator, Phase
+from tintype.color.lab import rgb_to_lab, to_uint8
+from tintype.color.spaces import SPACES
+from tintype.config import Generator, Phase
+from tintype.errors import UserError
+from tintype.features.backbones import Backbone, imagenet_weights
 from tintype.models import build_generator, load_generator, save_generator
 from tintype.training.pretrained import start_from
 from tintype.training.step import Players
@@ -96,14 +98,14 @@ def test_depthwise_convolutions_stay_in_float32_under_a_cpus_autocast(generator)
 
 def test_a_saved_one_needs_no_imagenet_weights(generator, tmp_path, monkeypatch):
     save_generator(tmp_path, generator, config=LITE0, classes=[], image_size=64)
-    monkeypatch.setattr("tintype.backbones.imagenet_weights", None)
+    monkeypatch.setattr("tintype.features.backbones.imagenet_weights", None)
     loaded, _ = load_generator(tmp_path)
     x = torch.rand(1, 1, 45, 70)
     torch.testing.assert_close(loaded(x).chroma, generator.eval()(x).chroma, rtol=0, atol=0)
 
 
 def test_an_encoder_that_timm_lacks_is_refused():
-    with pytest.raises(ConfigError, match=r"encoder 'resnet19': timm .* has no such network .*resnet18"):
+    with pytest.raises(UserError, match=r"encoder 'resnet19': timm .* has no such network .*resnet18"):
         build_generator(Generator(name="timm_unet", encoder="resnet19"), 0, 64)
 
 

@@ -19,11 +19,12 @@ from httpx import ASGITransport, AsyncClient
 from PIL import Image
 from skimage import data
 
-from tintype import Colorizer, tracking
+from tintype import Colorizer
 from tintype.closure import closure
 from tintype.config import Generator
 from tintype.models import build_generator, save_generator
-from tintype.tracking import PYFUNC, REQUIRED, Tracker
+from tintype.tracking import runs as tracking
+from tintype.tracking.runs import PYFUNC, REQUIRED, Tracker
 
 TINY = Generator(filters=2, depth=3)
 
@@ -240,7 +241,7 @@ def test_the_registered_model_requires_what_its_code_imports(modules_served):
 
 @pytest.mark.slow
 def test_an_empty_store_survives_three_processes_at_once(tmp_path):
-    code = "import sys, pathlib, tintype.tracking as t; home = pathlib.Path(sys.argv[1]); t.Tracker(home, home)"
+    code = "import sys, pathlib, tintype.tracking.runs as t; home = pathlib.Path(sys.argv[1]); t.Tracker(home, home)"
     started = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, env=dict(os.environ))
         for _ in range(3)

@@ -19,18 +19,19 @@ from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tintype.closure import closure
-from tintype.color import SPACES
-from tintype.config import ConfigError, Discriminator, Generator, Loss, Phase, Preprocess, Row, Training
+from tintype.color.spaces import SPACES
+from tintype.config import Discriminator, Generator, Loss, Phase, Preprocess, Row, Training
 from tintype.data.batches import Batch
 from tintype.data.cache import LabCache, build_cache, decode
+from tintype.errors import UserError
 from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, loop, step
-from tintype.training.average import Averaged
 from tintype.training.curves import write_curves
-from tintype.training.probe import seconds_a_photo
+from tintype.training.moving_average import Averaged
 from tintype.training.schedule import generator_learns, learning_rate
 from tintype.training.setup import make_fabric, make_players
+from tintype.training.speed import seconds_a_photo
 from tintype.training.step import train_step
 
 SIZE = 32
@@ -456,16 +457,16 @@ def test_what_cannot_be_trained_is_refused(cache, checkpoint, row, message):
     class OneClass:
         image_size, digest, split, classes = cache.image_size, cache.digest, cache.split, ["a"]
 
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(UserError, match=message):
         train(row, OneClass(), checkpoint)
 
 
 def test_batches_that_cannot_be_shared_are_refused():
     from tintype.training.setup import check
 
-    with pytest.raises(ConfigError, match=r"training.batch_size = 4 for 3 processes.*multiples of 3 from 6"):
+    with pytest.raises(UserError, match=r"training.batch_size = 4 for 3 processes.*multiples of 3 from 6"):
         check(make_row(), photos=16, classes=2, processes=3)
-    with pytest.raises(ConfigError, match=r"the training split has 1 photos, at least 2 are needed"):
+    with pytest.raises(UserError, match=r"the training split has 1 photos, at least 2 are needed"):
         check(make_row(), photos=1, classes=2, processes=1)
 
 

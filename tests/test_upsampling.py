@@ -8,8 +8,8 @@ from skimage import data
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from tintype import Colorizer
-from tintype.colorize import colorizer
-from tintype.colorize.hints import Hint
+from tintype.inference import colorizer
+from tintype.inference.hints import Hint
 from tintype.inference.upsampling import SIDE, predicted_grid, upsample
 
 DARK, LIGHT = (40.0, -30.0, 40.0), (75.0, 45.0, 5.0)  # green, pink

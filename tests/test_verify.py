@@ -10,12 +10,13 @@ import pytest
 import torch
 from conftest import Project
 
-from tintype.config import ConfigError, load_project
+from tintype.config import load_project
+from tintype.errors import UserError
 from tintype.models import build_generator, save_generator, weights_hash
-from tintype.pipeline import Pipeline, folder_hash, out_hash
-from tintype.tracking import Tracker
-from tintype.verify import CHECKS, verify
-from tintype.verify.metrics import differences
+from tintype.project.pipeline import Pipeline, folder_hash, out_hash
+from tintype.project.verify import CHECKS, verify
+from tintype.project.verify.metrics import differences
+from tintype.tracking.runs import Tracker
 
 WEIGHTS = "models/gan_l1/generator.safetensors"
 
@@ -180,7 +181,7 @@ def test_code_and_params_that_the_lock_does_not_know_are_found(project):
 
 
 def test_the_projects_own_code_measures_again(project):
-    source = project.root / "src/tintype/evaluation.py"
+    source = project.root / "src/tintype/metrics/project_evaluation.py"
     leak = source.read_text().replace('cache.split("test")', 'cache.split("train")')
     assert leak != source.read_text()
     with planted(source, leak.encode()):
@@ -305,7 +306,7 @@ def test_what_is_no_finished_project_is_one_line_and_exit_2(project, tmp_path):
     assert done.stderr == f"error: {project.root}: no dvc.lock here, it never ran; `dvc repro` runs it\n"
     with (
         planted(project.root / "dvc.lock", b"<<<<<<< HEAD\n" + (project.root / "dvc.lock").read_bytes()),
-        pytest.raises(ConfigError, match=r"dvc\.lock: not YAML"),
+        pytest.raises(UserError, match=r"dvc\.lock: not YAML"),
     ):
         next(verify(Pipeline(project.root)))
 

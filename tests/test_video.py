@@ -14,11 +14,11 @@ from skimage.color import rgb2lab
 from skimage.transform import resize
 
 from tintype import Colorizer
-from tintype.colorize.flicker import SteadyChroma
-from tintype.colorize.video import SUFFIXES, colorize_video
-from tintype.colorize.video_files import PRECISE, VideoReader
-from tintype.config import ConfigError
-from tintype.data.reading import UnreadablePhoto
+from tintype.errors import UserError
+from tintype.images.opening import UnreadablePhoto
+from tintype.video.colorize import SUFFIXES, colorize_video
+from tintype.video.files import PRECISE, VideoReader
+from tintype.video.flicker import SteadyChroma
 
 SIZE = (96, 64)
 FRAMES = 12
@@ -428,7 +428,7 @@ def test_wrong_outputs_are_refused(tmp_path):
         (source, "is the video itself"),
         (tmp_path / "no" / "b.mp4", r"b\.mp4: cannot be written"),
     ]:
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(UserError, match=message):
             colorize_video(source, out, constant(5, 5))
     assert source.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
@@ -440,13 +440,13 @@ def test_without_the_extra_its_name_is_told(missing, tmp_path):
     code = f"""
 import sys; sys.modules[{missing!r}] = None
 from pathlib import Path
-from tintype.colorize.video import colorize_video
-from tintype.config import ConfigError
+from tintype.video.colorize import colorize_video
+from tintype.errors import UserError
 class Backend: image_size, stochastic, chroma_stride = 32, False, 1
 from tintype import Colorizer
 try:
     colorize_video(Path({str(source)!r}), Path({str(tmp_path / "b.mp4")!r}), Colorizer(Backend()))
-except ConfigError as error:
+except UserError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

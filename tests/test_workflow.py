@@ -13,7 +13,7 @@ import yaml
 from conftest import CHECKOUT, Project
 
 from tintype.metrics.registry import metric_of
-from tintype.pipeline import Pipeline, out_hash
+from tintype.project.pipeline import Pipeline, out_hash
 
 WORKFLOW = yaml.safe_load((CHECKOUT / ".github/workflows/ci.yml").read_text())
 JOBS = WORKFLOW["jobs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tintype.colorize import Colorizer
+    from tintype.inference.colorizer import Colorizer
 
 __all__ = ["Colorizer"]
 
@@ -13,7 +13,7 @@ __all__ = ["Colorizer"]
 def __getattr__(name: str) -> Any:
     # Late: stages import the package too, and depend on nothing that they do not run.
     if name == "Colorizer":
-        from tintype.colorize import Colorizer
+        from tintype.inference.colorizer import Colorizer
 
         return Colorizer
     raise AttributeError(f"module 'tintype' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tintype.config import ConfigError
+from tintype.errors import UserError
 
 PACKAGE = Path(__file__).parent
 HASH_CODE = "hash_code"
@@ -24,7 +24,7 @@ NOT_FOLLOWED = {
     "tintype.tracking": "it records in MLflow what a stage made; `register` alone makes something there, and adds it",
 }
 """Modules that decide no output, and why."""
-ADDED = {"register": ("tracking.py", "serving/pyfunc.py")}
+ADDED = {"register": ("tracking/runs.py", "serving/pyfunc.py")}
 """What a stage runs that its imports do not tell, by stage: paths in the package."""
 
 
@@ -47,7 +47,7 @@ def closure(*entries: Path, package: Path = PACKAGE) -> list[Path]:
         entries: Python files. Modules that stand beside them are followed, too.
         package: a package's folder.
     Raises:
-        ConfigError: a file is no Python, or has a relative import.
+        UserError: a file is no Python, or has a relative import.
     """
     whole: set[Path] = set()
     parents: set[Path] = set()
@@ -94,7 +94,7 @@ def closure(*entries: Path, package: Path = PACKAGE) -> list[Path]:
 
 
 def code_hash(*entries: Path, package: Path = PACKAGE) -> str:
-    """SHA-256 of the `closure`'s syntax trees. Comments, docstrings and layout do not count. Raises `ConfigError`."""
+    """SHA-256 of the `closure`'s syntax trees. Comments, docstrings and layout do not count. Raises `UserError`."""
     digest = hashlib.sha256()
     for file in closure(*entries, package=package):
         name = file.relative_to(package) if file.is_relative_to(package) else file.name
@@ -110,7 +110,7 @@ def stage_entries(checkout: Path) -> dict[str, list[Path]]:
 
 
 def hash_files(checkout: Path) -> dict[str, str]:
-    """What the stage `HASH_CODE` writes: by file name, the `code_hash` of every other stage. Raises `ConfigError`."""
+    """What the stage `HASH_CODE` writes: by file name, the `code_hash` of every other stage. Raises `UserError`."""
     package = checkout / "src" / PACKAGE.name
     return {
         f"{stage}.sha256": f"{code_hash(*entries, package=package)}\n"
@@ -131,11 +131,11 @@ class _Parsed(NamedTuple):
 
 
 def _parsed(file: Path) -> _Parsed:
-    """Raises `ConfigError` where it is no Python."""
+    """Raises `UserError` where it is no Python."""
     try:
         return _parsed_once(file.read_bytes())
     except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{file}: {error}") from None
+        raise UserError(f"{file}: {error}") from None
 
 
 @cache

@@ -15,9 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-
-class ConfigError(ValueError):
-    """A param that cannot be used; the message is one line for the user."""
+from tintype.errors import UserError
 
 
 class Section(BaseModel):
@@ -346,7 +344,7 @@ class Row(Section):
     released: str | None = Field(None, description="SHA-256 of the released model, where the generator starts from it")
 
     def loss_in(self, phase: Phase) -> Loss:
-        """The loss of a phase: the row's, with what the phase changes. Raises `ConfigError`."""
+        """The loss of a phase: the row's, with what the phase changes. Raises `UserError`."""
         return validated(Loss, {**self.loss.model_dump(), **phase.loss}, where="training.phases.loss")
 
     @property
@@ -370,7 +368,7 @@ class Row(Section):
             alone = self.training.model_copy(update={"phases": (phase.model_copy(update={"loss": {}}),)})
             try:
                 loss = self.loss_in(phase)
-            except ConfigError as error:
+            except UserError as error:
                 raise ValueError(str(error)) from None
             self.model_copy(update={"loss": loss, "training": alone})._suits_its_loss()
         return self
@@ -460,7 +458,7 @@ def _refuse(senseless: bool, reason: str) -> None:
 
 
 FLOOR_NAMES = ("gray", "mean_ab")
-"""Rows of every table: what a model must beat. `tintype.metrics.floors` has their colorizers."""
+"""Rows of every table: what a model must beat. `tintype.metrics.baselines` has their colorizers."""
 
 OVERRIDABLE = ("generator", "discriminator", "loss", "training")
 
@@ -491,14 +489,14 @@ class Project(Section):
         return validated(Row, {"name": name, **merged(base, self.rows[name] or {})}, where=f"rows.{name}")
 
     def rows_resolved(self) -> dict[str, Row]:
-        """Every row by name. Raises `ConfigError` at the first that cannot be."""
+        """Every row by name. Raises `UserError` at the first that cannot be."""
         for name, overrides in self.rows.items():
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in FLOOR_NAMES:
-                raise ConfigError(f"rows.{name}: allowed names: letters, digits, _ and -; not {', '.join(FLOOR_NAMES)}")
+                raise UserError(f"rows.{name}: allowed names: letters, digits, _ and -; not {', '.join(FLOOR_NAMES)}")
             if not isinstance(overrides, dict | None):
-                raise ConfigError(f"rows.{name} = {overrides!r}: allowed is a dict of overrides, {{}} for none")
+                raise UserError(f"rows.{name} = {overrides!r}: allowed is a dict of overrides, {{}} for none")
             if unknown := sorted(set(overrides or {}) - set(OVERRIDABLE)):
-                raise ConfigError(f"rows.{name}.{unknown[0]}: unknown key; allowed: {', '.join(OVERRIDABLE)}")
+                raise UserError(f"rows.{name}.{unknown[0]}: unknown key; allowed: {', '.join(OVERRIDABLE)}")
         return {name: self.row(name) for name in self.rows}
 
 
@@ -506,11 +504,11 @@ S = TypeVar("S", bound=Section)
 
 
 def validated(model: type[S], values: Any, where: str = "") -> S:
-    """`values` as a `model`. Raises `ConfigError`: one line with key, value and what is allowed."""
+    """`values` as a `model`. Raises `UserError`: one line with key, value and what is allowed."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_one_line(error, model, where)) from None
+        raise UserError(_one_line(error, model, where)) from None
 
 
 def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -523,7 +521,7 @@ def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
 
 
 def read_params(params: Path) -> dict[str, Any]:
-    """A ``params.yaml`` as plain values, not checked. Raises `ConfigError` if it is not a mapping."""
+    """A ``params.yaml`` as plain values, not checked. Raises `UserError` if it is not a mapping."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -531,19 +529,19 @@ def read_params(params: Path) -> dict[str, Any]:
         # YAML 1.2, as DVC reads it: there 1e-4 is a number.
         values = YAML(typ="safe", pure=True).load(params.read_text())
     except FileNotFoundError:
-        raise ConfigError(f"{params}: no such file; a project has a params.yaml (`tintype init` writes one)") from None
+        raise UserError(f"{params}: no such file; a project has a params.yaml (`tintype init` writes one)") from None
     except YAMLError as error:
-        raise ConfigError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{params}: allowed is a mapping of sections, found {type(values).__name__}")
+        raise UserError(f"{params}: allowed is a mapping of sections, found {type(values).__name__}")
     return values
 
 
 def load_project(params: Path) -> Project:
-    """Read and check a whole ``params.yaml``, its rows included. Raises `ConfigError`."""
+    """Read and check a whole ``params.yaml``, its rows included. Raises `UserError`."""
     project = validated(Project, read_params(params))
     if project.filter.split == "folders" and project.data.classes is not None and project.data.labels is None:
-        raise ConfigError(
+        raise UserError(
             f"data.classes = {project.data.classes} with filter.split = 'folders': they are drawn among the top "
             "folders, which are splits; allowed: null, or a CSV in data.labels that names the classes"
         )
@@ -551,12 +549,12 @@ def load_project(params: Path) -> Project:
         _check_sizes(row, project.preprocess.image_size)
         _check_measurable(row, project)
     if unknown := sorted(set(project.published) - set(project.rows)):
-        raise ConfigError(f"published.{unknown[0]}: no such row; allowed: {', '.join(project.rows)}")
+        raise UserError(f"published.{unknown[0]}: no such row; allowed: {', '.join(project.rows)}")
     return project
 
 
 def load_row(path: Path) -> Row:
-    """Read a row as the `configure` stage wrote it. Raises `ConfigError`."""
+    """Read a row as the `configure` stage wrote it. Raises `UserError`."""
     import json
 
     return validated(Row, json.loads(path.read_text()), where=str(path))
@@ -564,13 +562,13 @@ def load_row(path: Path) -> Row:
 
 def _check_sizes(row: Row, image_size: int) -> None:
     """Refuse phases at a size that the photos do not have, and networks that the photos are too small for, before any
-    work. Raises `ConfigError`.
+    work. Raises `UserError`.
     """
     sides = {"preprocess.image_size": image_size}
     for number, phase in enumerate(row.training.phases):
         key, side = f"training.phases.{number}.image_size", phase.image_size or image_size
         if side > image_size:
-            raise ConfigError(
+            raise UserError(
                 f"rows.{row.name}: {key} = {side} with preprocess.image_size = {image_size}: photos are not enlarged; "
                 f"allowed: 16 to {image_size}"
             )
@@ -578,38 +576,38 @@ def _check_sizes(row: Row, image_size: int) -> None:
     key, side = min(sides.items(), key=lambda item: item[1])
     depth, layers = row.generator.depth, row.discriminator.layers
     if row.generator.name not in ("resnet18_unet", "timm_unet") and 2**depth >= 2 * side:
-        raise ConfigError(
+        raise UserError(
             f"rows.{row.name}: generator.depth = {depth} with {key} = {side}: each encoder block "
             f"halves the size; allowed: a depth up to {side.bit_length() - (side & (side - 1) == 0)}"
         )
     grid = {"patch": 3, "dense": 2, "unet": 1}  # a projected discriminator pads what it sees
     if side >> layers < grid.get(row.discriminator.name, 0):
-        raise ConfigError(
+        raise UserError(
             f"rows.{row.name}: discriminator.layers = {layers} with {key} = {side}: leaves no "
             "patch to judge; allowed: a larger image_size, or fewer layers"
         )
 
 
 def _check_measurable(row: Row, project: Project) -> None:
-    """Refuse a row that the project's other sections cannot serve. Raises `ConfigError`."""
+    """Refuse a row that the project's other sections cannot serve. Raises `UserError`."""
     if row.needs_perceptual and project.features.perceptual == "none":
         weight = max(loss.perceptual_weight for loss in row.losses)
-        raise ConfigError(
+        raise UserError(
             f"rows.{row.name}: loss.perceptual_weight = {weight} with features.perceptual = "
             "'none': the loss needs a network; allowed: 0, or features.perceptual: efficientnet_lite or imagenet"
         )
     if row.generator.space != "lab" and "lab_planes" in project.evaluate.spaces:
-        raise ConfigError(
+        raise UserError(
             f"rows.{row.name}: generator.space = {row.generator.space!r} with 'lab_planes' in evaluate.spaces: those "
             "are the planes of a generator that keeps L and predicts ab; allowed: 'lab', or evaluate.spaces: [rgb]"
         )
 
 
 def check_classes(project: Project, classes: int) -> None:
-    """Refuse a class loss on photos that have no classes. Raises `ConfigError`."""
+    """Refuse a class loss on photos that have no classes. Raises `UserError`."""
     for name, row in project.rows_resolved().items():
         if row.loss.class_weight > 0 and classes < 2:
-            raise ConfigError(
+            raise UserError(
                 f"rows.{name}: loss.class_weight = {row.loss.class_weight}: needs photos of at least 2 classes, these "
                 f"have {classes}; put each class in a sub-folder, name a CSV in data.labels, or set the weight to 0"
             )

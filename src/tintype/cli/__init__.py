@@ -37,11 +37,11 @@ def main() -> None:
 
     A fault of tintype's own exits 3: 1 is the answer "no" of those commands that ask something.
     """
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
 
     try:
         app()
-    except ConfigError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception:

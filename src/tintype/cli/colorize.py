@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from tintype.colorize.folder import Outcome
-    from tintype.colorize.hints import Hint
-    from tintype.colorize.plan import Plan, Task
+    from tintype.batch.plan import Plan, Task
+    from tintype.batch.run import Outcome
+    from tintype.inference.hints import Hint
 
-# `tintype.colorize.backends.BackendName` and the keys of `tintype.colorize.files.FORMATS`, which help would wait for
+# `tintype.inference.backends.BackendName` and the keys of `tintype.images.formats.WRITABLE`, which help would wait for
 BackendName = Literal["auto", "torch", "onnx"]
 FormatName = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
 SHOWN = 20
@@ -111,10 +111,10 @@ def colorize(
     tintype colorize 'scans/**/*.tif' -o out --format jpeg
     tintype colorize clip.mp4 -o clip-in-color.mp4
     """
-    from tintype.colorize.colorizer import Colorizer
-    from tintype.colorize.folder import colorize_all, remaining
-    from tintype.colorize.plan import plan
-    from tintype.config import ConfigError
+    from tintype.batch.plan import plan
+    from tintype.batch.run import colorize_all, remaining
+    from tintype.errors import UserError
+    from tintype.inference.colorizer import Colorizer
 
     planned = plan(photos, out, format=format, samples=samples, compare=compare)
     hints = [_hint(text) for text in hint or ()]
@@ -123,7 +123,7 @@ def colorize(
     tasks = remaining(planned.tasks, overwrite=overwrite, evaluate=evaluate)
     outcomes: list[Outcome] = []
     interrupted = False
-    stopped: ConfigError | None = None
+    stopped: UserError | None = None
     if tasks:
         from tqdm import tqdm
 
@@ -151,7 +151,7 @@ def colorize(
                 outcomes.append(outcome)
         except KeyboardInterrupt:
             interrupted = True
-        except ConfigError as error:
+        except UserError as error:
             stopped = error
             if not outcomes:
                 raise
@@ -168,15 +168,15 @@ def colorize(
 
 
 def _hint(text: str) -> Hint:
-    from tintype.colorize.hints import Hint
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
+    from tintype.inference.hints import Hint
 
     try:
         x, y, color = text.split(",")
         return Hint(float(x), float(y), color)
     except ValueError:
         allowed = "X,Y,#RRGGBB with X and Y from 0 to 1, such as 0.5,0.25,#7799bb"
-        raise ConfigError(f"--hint {text!r}: allowed: {allowed}") from None
+        raise UserError(f"--hint {text!r}: allowed: {allowed}") from None
 
 
 def _frames() -> Callable[[Path, int, int], None]:
@@ -195,14 +195,14 @@ def _frames() -> Callable[[Path, int, int], None]:
 
 def _make(folder: Path) -> None:
     """The folder that all goes into; what is wrong with it is wrong for every photo."""
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise ConfigError(f"-o: {folder} cannot be written to: {error.strerror}") from error
+        raise UserError(f"-o: {folder} cannot be written to: {error.strerror}") from error
 
 
 def _refuse_clashes(
@@ -214,27 +214,27 @@ def _refuse_clashes(
     evaluate: bool,
     keep_color: bool,
 ) -> None:
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
 
     if hints and len(tasks) > 1:
-        raise ConfigError(f"--hint: is for a single photo; here are {len(tasks)}")
+        raise UserError(f"--hint: is for a single photo; here are {len(tasks)}")
     if evaluate:
         try:
             import tintype.metrics.color
             import tintype.metrics.pixels  # noqa: F401
         except ImportError as error:
-            raise ConfigError(f"--evaluate: {error.name} is not installed; pip install 'tintype[train]'") from None
+            raise UserError(f"--evaluate: {error.name} is not installed; pip install 'tintype[train]'") from None
     if seed is not None and samples is None:
-        raise ConfigError("--seed: is for --samples")
+        raise UserError("--seed: is for --samples")
     for option, is_set in (("--keep-color", keep_color), ("--samples", samples), ("--hint", hints)):
         if evaluate and is_set:
-            raise ConfigError(f"--evaluate {option}: allowed is one of the two")
+            raise UserError(f"--evaluate {option}: allowed is one of the two")
         if keep_color and is_set and option != "--keep-color":
-            raise ConfigError(f"--keep-color {option}: allowed is one of the two")
+            raise UserError(f"--keep-color {option}: allowed is one of the two")
     if videos := [task.source for task in tasks if task.is_video]:
         for option, is_set in (("--samples", samples), ("--compare", compare), ("--hint", hints)):
             if is_set:
-                raise ConfigError(f"{option}: is for photos; {videos[0]} is a video")
+                raise UserError(f"{option}: is for photos; {videos[0]} is a video")
 
 
 def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> bool:
@@ -255,7 +255,7 @@ def _measured(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
 
 
 def _print_figures(outcomes: Sequence[Outcome]) -> None:
-    from tintype.colorize.evaluate import mean, table
+    from tintype.batch.comparison import mean, table
 
     measured = _measured(outcomes)
     unmeasured = sum(not outcome.error and not outcome.figures for outcome in outcomes)
@@ -269,10 +269,10 @@ def _print_figures(outcomes: Sequence[Outcome]) -> None:
 
 
 def _write_figures(outcomes: Sequence[Outcome], path: Path) -> None:
-    from tintype.colorize.evaluate import NAMES
+    from tintype.batch.comparison import NAMES
     from tintype.colorize.writing import written
-    from tintype.config import ConfigError
     from tintype.data.curation import write_table
+    from tintype.errors import UserError
 
     if not (measured := _measured(outcomes)):
         return
@@ -281,4 +281,4 @@ def _write_figures(outcomes: Sequence[Outcome], path: Path) -> None:
             rows = [(name, *figures.values()) for name, figures in measured.items()]
             write_table(temporary, ("photo", *NAMES), rows)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

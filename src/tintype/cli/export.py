@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-Precision = Literal["fp32", "fp16"]  # tintype.colorize.export's, which would have to be imported
+Precision = Literal["fp32", "fp16"]  # tintype.inference.onnx_export's, which would have to be imported
 
 
 def export(
@@ -24,18 +24,18 @@ def export(
     Its network takes photos of any size, any number at a time. It is compared with the original before it is written.
     It computes in float32, whatever the precision of its weights, and so runs anywhere.
     """
-    from tintype.colorize.locate import locate
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
+    from tintype.inference.model_names import locate
 
     if onnx.suffix != ".onnx":
-        raise ConfigError(f"--onnx {onnx}: allowed: a name that ends in .onnx")
+        raise UserError(f"--onnx {onnx}: allowed: a name that ends in .onnx")
     located = locate(model)
     if not located.path.is_dir():
-        raise ConfigError(f"--model {model}: is no folder of weights; allowed: one, or a registered model")
+        raise UserError(f"--model {model}: is no folder of weights; allowed: one, or a registered model")
     try:
-        from tintype.colorize.export import export_onnx
+        from tintype.inference.onnx_export import export_onnx
     except ImportError as error:
-        raise ConfigError(f"export: {error.name} is not installed; pip install 'tintype[export]'") from None
+        raise UserError(f"export: {error.name} is not installed; pip install 'tintype[export]'") from None
     difference = export_onnx(located.path, onnx, name=located.name, precision=precision)
     size = onnx.stat().st_size / 1e6
     typer.echo(f"{onnx}: {located.name}, {size:.1f} MB; differs from torch by {difference:.0e} Lab units at most")

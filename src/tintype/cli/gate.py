@@ -22,23 +22,23 @@ def gate(
     Exit 0: no metric of any row dropped beyond seed-to-seed noise. 1: one did, is missing, or is too good to be true;
     the output names it. 2: the metrics cannot be compared; the output says why.
     """
-    from tintype.config import ConfigError
-    from tintype.gate import check
+    from tintype.errors import UserError
+    from tintype.project.gate import check
 
     if calibrate:
-        from tintype.gate.calibrate import SPREAD
-        from tintype.gate.calibrate import calibrate as measure
-        from tintype.pipeline import Pipeline
+        from tintype.project.gate.calibrate import SPREAD
+        from tintype.project.gate.calibrate import calibrate as measure
+        from tintype.project.pipeline import Pipeline
 
         found = measure(Pipeline(Path.cwd()), range(1, seeds + 1))
         typer.echo(f"{len(found)} tolerances in params.yaml under gate, the figures of {seeds} seeds in {SPREAD}")
         return
 
-    from tintype.gate.show import as_json as json_of
-    from tintype.gate.show import as_markdown, as_text, failing
+    from tintype.project.gate.show import as_json as json_of
+    from tintype.project.gate.show import as_markdown, as_text, failing
 
     if md and as_json:
-        raise ConfigError("--md --json: allowed is one of the two")
+        raise UserError("--md --json: allowed is one of the two")
     compared = check(Path.cwd(), against)
     show = as_markdown if md else json_of if as_json else as_text
     typer.echo(show(compared, against))

@@ -22,7 +22,7 @@ def init(
     ] = False,
 ) -> None:
     """Create a project for your own photos, sized to this machine; then run `cd FOLDER && dvc repro`."""
-    from tintype.project import make_project
+    from tintype.project.init import make_project
 
     made = make_project(
         folder,

@@ -22,7 +22,7 @@ def reproduce(
     of torch, device or number of threads, every metric within the gate's tolerance. 1: not reproduced; the output says
     what differs. 2: it cannot be reproduced; the output says why.
     """
-    from tintype.reproduce import reproduce as make_again
+    from tintype.project.reproduce import reproduce as make_again
 
     made = make_again(run, Path.cwd(), keep=keep)
     typer.echo(made)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-BackendName = Literal["auto", "torch", "onnx"]  # tintype.colorize.backends', which would have to be imported
+BackendName = Literal["auto", "torch", "onnx"]  # tintype.inference.backends', which would have to be imported
 
 
 def serve(
@@ -38,17 +38,17 @@ def serve(
     import contextlib
     import webbrowser
 
-    from tintype.colorize import Colorizer
-    from tintype.colorize.backends import load_backend
-    from tintype.colorize.locate import locate
-    from tintype.config import ConfigError
+    from tintype.errors import UserError
+    from tintype.inference.backends import load_backend
+    from tintype.inference.colorizer import Colorizer
+    from tintype.inference.model_names import locate
 
     try:
         from tintype.serving.app import create_app
         from tintype.serving.limits import Limits
         from tintype.serving.server import address_of, listen, server
     except ModuleNotFoundError as error:
-        raise ConfigError(f"serve needs {error.name}, which is not installed: pip install 'tintype[serve]'") from None
+        raise UserError(f"serve needs {error.name}, which is not installed: pip install 'tintype[serve]'") from None
 
     limits = Limits(pixels=max_pixels, queue=queue, timeout=timeout)
     with listen(host, port) as listening:

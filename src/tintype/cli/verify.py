@@ -22,8 +22,8 @@ def verify(
     """
     import json
 
-    from tintype.pipeline import Pipeline
-    from tintype.verify import verify as check
+    from tintype.project.pipeline import Pipeline
+    from tintype.project.verify import verify as check
 
     pipeline = Pipeline(Path.cwd())
     _with_library_of((pipeline.project / pipeline.config().repo).resolve())

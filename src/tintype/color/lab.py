@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tintype.cielab import RGB_FROM_XYZ, WHITE, XYZ_FROM_RGB
+from tintype.color.constants import RGB_FROM_XYZ, WHITE, XYZ_FROM_RGB
 
 AB_MAX = 110.0
 """Chroma's unit in the networks: sRGB reaches |a|, |b| <= 107.9."""

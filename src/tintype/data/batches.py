@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tintype.color import AB_MAX, ColorSpace
+from tintype.color.lab import AB_MAX
+from tintype.color.spaces import ColorSpace
 from tintype.data.cache import LabSplit, code_of
 from tintype.data.cropping import crop_and_resize, random_boxes
 from tintype.data.degradation import Degradation, degrade, draw_degradation, draw_noise

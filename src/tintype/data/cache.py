@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from tintype.color import rgb8_to_lab
-from tintype.config import ConfigError, Preprocess
+from tintype.color.lab import rgb8_to_lab
+from tintype.config import Preprocess
 from tintype.data.curation import read_table, write_table
+from tintype.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 1
@@ -133,15 +134,15 @@ class LabCache:
 
     @classmethod
     def open(cls, folder: Path) -> LabCache:
-        """Raises `ConfigError` if `folder` holds no whole cache."""
+        """Raises `UserError` if `folder` holds no whole cache."""
         try:
             about = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
-            raise ConfigError(f"{folder}: no Lab cache (no cache.json); the stage preprocess makes one") from None
+            raise UserError(f"{folder}: no Lab cache (no cache.json); the stage preprocess makes one") from None
         except ValueError:
-            raise ConfigError(f"{folder}: cache.json is damaged; run the stage preprocess again") from None
+            raise UserError(f"{folder}: cache.json is damaged; run the stage preprocess again") from None
         if about.pop("format", None) != FORMAT:
-            raise ConfigError(f"{folder}: a Lab cache of another version of tintype; run the stage preprocess again")
+            raise UserError(f"{folder}: a Lab cache of another version of tintype; run the stage preprocess again")
         return cls(folder=folder, **about)
 
     def split(self, name: str) -> LabSplit:
@@ -152,9 +153,9 @@ class LabCache:
             codes = np.load(self.folder / f"{name}.npy", mmap_mode="r")
             photos = read_table(self.folder / f"{name}.csv")
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self.folder}: {name} is damaged ({error}); run the stage preprocess again") from None
+            raise UserError(f"{self.folder}: {name} is damaged ({error}); run the stage preprocess again") from None
         if not len(codes) == len(photos) == self.photos[name]:
-            raise ConfigError(f"{self.folder}: {name} is damaged (photos missing); run the stage preprocess again")
+            raise UserError(f"{self.folder}: {name} is damaged (photos missing); run the stage preprocess again")
         number = {label: i for i, label in enumerate(self.classes)}
         labels = np.array([number.get(photo["class"], -1) for photo in photos], dtype=np.int64)
         return LabSplit(codes, labels, [photo["path"] for photo in photos], self.classes)
@@ -174,7 +175,7 @@ def build_cache(
         workers: threads, one a core by default; memory is bounded by a decoded photo each. They change no byte.
 
     Raises:
-        ConfigError: a photo cannot be read, the manifest is of no use, or the disk is too small.
+        UserError: a photo cannot be read, the manifest is of no use, or the disk is too small.
     """
     rows = _read_manifest(manifest)
     classes = sorted({row["class"] for row in rows} - {""})
@@ -219,12 +220,12 @@ def _read_manifest(manifest: Path) -> list[Photo]:
     try:
         rows = read_table(manifest)
     except FileNotFoundError:
-        raise ConfigError(f"{manifest}: no such file; the stage filter writes it") from None
+        raise UserError(f"{manifest}: no such file; the stage filter writes it") from None
     for row in rows:
         if row.get("split") not in SPLITS or row.get("class") is None or not row.get("path"):
-            raise ConfigError(f"{manifest}: needed are path, class and split (one of {', '.join(SPLITS)}), found {row}")
+            raise UserError(f"{manifest}: needed are path, class and split (one of {', '.join(SPLITS)}), found {row}")
     if not rows:
-        raise ConfigError(f"{manifest}: no photos")
+        raise UserError(f"{manifest}: no photos")
     return rows
 
 
@@ -232,7 +233,7 @@ def _check_room(out: Path, needed: int) -> None:
     # A disk that fills up under a memory map kills the process (SIGBUS): ask before.
     free = shutil.disk_usage(out).free
     if needed > free:
-        raise ConfigError(
+        raise UserError(
             f"{out}: the Lab cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} are free; "
             "a smaller preprocess.image_size or preprocess.precision = 'uint8' needs less"
         )
@@ -242,19 +243,20 @@ def _fill(
     codes: np.ndarray, photos: Sequence[Photo], folder: Path, config: Preprocess, max_pixels: int, workers: int | None
 ) -> Iterator[slice]:
     """Write the codes of each photo into its row; yields which rows are done, in order."""
-    from tintype.data.reading import UnreadablePhoto, read_photo
+    from tintype.images.decoding import read_rgb
+    from tintype.images.opening import UnreadablePhoto
 
     def fill(start: int) -> slice:
         fitted = _fitter(config)  # one a task: its objects promise nothing about threads
         chunk = photos[start : start + CHUNK]
         for row, photo in enumerate(chunk, start):
             try:
-                rgb = read_photo(folder / photo["path"], max_pixels)
+                rgb = read_rgb(folder / photo["path"], max_pixels)
             except UnreadablePhoto as error:
                 reason = (
                     f"{photo['path']}: {error}, though the filter accepted it; run the stages from download on again"
                 )
-                raise ConfigError(reason) from None
+                raise UserError(reason) from None
             codes[row] = encode(rgb8_to_lab(fitted(rgb)), config.precision).numpy()
         return slice(start, start + len(chunk))
 

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from tintype.config import ConfigError, Filter
-from tintype.data.reading import UnreadablePhoto, read_photo
+from tintype.config import Filter
+from tintype.errors import UserError
 from tintype.files import sha256_of
+from tintype.images.decoding import read_rgb
+from tintype.images.grayscale import is_gray
+from tintype.images.opening import UnreadablePhoto
 
 TOO_SMALL = "too small"
 GRAYSCALE = "grayscale"
@@ -76,7 +77,7 @@ def curate(raw: Path, config: Filter, out: Path) -> Summary:
     (path, reason) and ``out/summary.json`` (what is returned). Of photos with the same pixels one stays, whatever their
     classes: one in test before one in validation, one in train last; in the same split the first by path. Splits that
     are drawn depend on the photos' bytes, their classes and the seed; on no name, on no order.
-    Raises `ConfigError` if nothing is left for training or for the test, or a photo is in no split's folder.
+    Raises `UserError` if nothing is left for training or for the test, or a photo is in no split's folder.
     """
     listed = listed_photos(raw, config)
     _split(listed, config, key=lambda p: p.path)  # what is impossible for all is so for fewer: say it before the work
@@ -98,9 +99,7 @@ def curate(raw: Path, config: Filter, out: Path) -> Summary:
             kept[photo.pixels] = photo
     reasons = dict(sorted(Counter(reason for _, reason, _ in rejected).items()))
     if not kept:
-        raise ConfigError(
-            f"no photo was kept of {len(listed)}: {', '.join(f'{n} {why}' for why, n in reasons.items())}"
-        )
+        raise UserError(f"no photo was kept of {len(listed)}: {', '.join(f'{n} {why}' for why, n in reasons.items())}")
 
     splits = _split(list(kept.values()), config, key=lambda photo: photo.sha256)
     rows = sorted(
@@ -126,7 +125,7 @@ def listed_photos(raw: Path, config: Filter) -> list[ListedPhoto]:
     """The photos of ``raw/labels.csv`` by path, with the splits that their folders give them if they are to keep these.
 
     Raises:
-        ConfigError: a photo that is to keep its split is in none.
+        UserError: a photo that is to keep its split is in none.
     """
     listed = sorted(ListedPhoto(row["path"], row["class"], "") for row in read_table(raw / "labels.csv"))
     if config.split == "random":
@@ -134,7 +133,7 @@ def listed_photos(raw: Path, config: Filter) -> list[ListedPhoto]:
     kept = [in_its_split(photo.path, photo.label) for photo in listed]
     for photo in kept:
         if not photo.split:
-            raise ConfigError(
+            raise UserError(
                 f"filter.split = 'folders': {photo.path!r} lies in no split's folder; allowed are train/, validation/ "
                 "(val/, valid/) and test/ at the top of data.origin, or split: random"
             )
@@ -153,23 +152,6 @@ def in_its_split(path: str, label: str) -> ListedPhoto:
     if split and label == top:
         label = below[0] if below else ""
     return ListedPhoto(path, label, split)
-
-
-def is_gray(rgb: np.ndarray, threshold: float) -> bool:
-    """Whether 99 % of the photo has less chroma than `threshold`, as in a gray photo stored as RGB; sepia has more.
-
-    Args:
-        rgb: (H, W, 3) uint8, sRGB.
-        threshold: CIE C*ab = sqrt(a*² + b*²), D65; 0 takes no photo for gray.
-    """
-    from skimage.color import rgb2lab
-
-    # 128x128 pixels tell as much as all do. Means of blocks, not single pixels: noise of the sensor or scanner averages
-    # out; real color, smooth at this scale (JPEG keeps but a quarter of it), does not.
-    height, width = rgb.shape[:2]
-    blocks = Image.fromarray(rgb).reduce(max(1, round((height * width) ** 0.5 / 128)))
-    lab = rgb2lab(np.asarray(blocks, np.float32) / 255)
-    return bool(np.percentile(np.hypot(lab[..., 1], lab[..., 2]), 99) < threshold)
 
 
 def stratified(items: Iterable[T], group: Callable[[T], str], key: Callable[[T], str], seed: int) -> list[T]:
@@ -210,7 +192,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 def _examine(photos: Path, photo: ListedPhoto, config: Filter) -> Examined:
     try:
-        rgb = read_photo(photos / photo.path, max_pixels=config.max_pixels)
+        rgb = read_rgb(photos / photo.path, max_pixels=config.max_pixels)
     except UnreadablePhoto as error:
         return Examined(*photo, error.reason)
     height, width = rgb.shape[:2]
@@ -227,7 +209,7 @@ P = TypeVar("P", ListedPhoto, Examined)
 
 
 def _split(photos: list[P], config: Filter, key: Callable[[P], str]) -> dict[str, list[P]]:
-    """Every photo in one split. Raises `ConfigError` if train would be empty, or test too small.
+    """Every photo in one split. Raises `UserError` if train would be empty, or test too small.
 
     Drawn splits have the classes by their share. Their sizes are exact. Of each class train gets its share rounded up
     or down; so do the other two if they are of one size.
@@ -249,7 +231,7 @@ def _keep_splits(photos: list[P], config: Filter, key: Callable[[P], str]) -> di
     """The splits of the folders; without a validation split, one is drawn from train."""
     splits = {split: [photo for photo in photos if photo.split == split] for split in ("train", "validation", "test")}
     if len(splits["test"]) < 2:
-        raise ConfigError(
+        raise UserError(
             f"filter.split = 'folders': {len(splits['test'])} photos in test/, at least 2 are needed; put some there, "
             "or set split: random"
         )
@@ -257,10 +239,10 @@ def _keep_splits(photos: list[P], config: Filter, key: Callable[[P], str]) -> di
         train = len(splits["train"])
         count = _size("validation", config.validation, train)
         if count and count >= train:
-            raise ConfigError(f"filter.validation = {config.validation}: leaves none of {train} photos in train/")
+            raise UserError(f"filter.validation = {config.validation}: leaves none of {train} photos in train/")
         splits["validation"], splits["train"] = draw(_shuffled(splits["train"], config, key), count)
     if not splits["train"]:
-        raise ConfigError("filter.split = 'folders': no photos in train/; put some there, or set split: random")
+        raise UserError("filter.split = 'folders': no photos in train/; put some there, or set split: random")
     return splits
 
 
@@ -269,12 +251,12 @@ def _shuffled(photos: list[P], config: Filter, key: Callable[[P], str]) -> list[
 
 
 def _split_sizes(config: Filter, photos: int) -> tuple[int, int]:
-    """How many of `photos` go into validation and test. Raises `ConfigError` if train or test would be empty."""
+    """How many of `photos` go into validation and test. Raises `UserError` if train or test would be empty."""
     validation, test = (_size(key, getattr(config, key), photos) for key in ("validation", "test"))
     if test < 2:
-        raise ConfigError(f"filter.test = {config.test}: {test} of {photos} photos; at least 2 are needed")
+        raise UserError(f"filter.test = {config.test}: {test} of {photos} photos; at least 2 are needed")
     if validation + test >= photos:
-        raise ConfigError(
+        raise UserError(
             f"filter.validation = {config.validation}, filter.test = {config.test}: "
             f"leave none of {photos} photos for training"
         )
@@ -282,7 +264,7 @@ def _split_sizes(config: Filter, photos: int) -> tuple[int, int]:
 
 
 def _size(key: str, wanted: float | int, photos: int) -> int:
-    """How many of `photos` ``filter.<key>`` is. Raises `ConfigError`."""
+    """How many of `photos` ``filter.<key>`` is. Raises `UserError`."""
     if isinstance(wanted, float) and wanted >= 1:
-        raise ConfigError(f"filter.{key} = {wanted}: allowed is a share under 1, or a whole number of photos")
+        raise UserError(f"filter.{key} = {wanted}: allowed is a share under 1, or a whole number of photos")
     return round(wanted * photos) if isinstance(wanted, float) else wanted

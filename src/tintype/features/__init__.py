@@ -29,9 +29,10 @@ def make_features(config: Features, out: Path) -> None:
     The feature network is safetensors and `features.json`, the perceptual network safetensors and `perceptual.json`
     (which is always there, and tells the hash of the weights), torchvision's Inception safetensors.
 
-    Raises `tintype.config.ConfigError`, one line, where weights cannot be had.
+    Raises `tintype.errors.UserError`, one line, where weights cannot be had.
     """
-    from tintype.features import teacher, torchvision_inception
+    from tintype.features import perceptual_weights as teacher
+    from tintype.features import torchvision_inception
 
     out.mkdir(parents=True, exist_ok=True)
     card = {"network": config.network} | _networks(config.network).make(out)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tintype.backbones import LITE_MEAN, LITE_STD, PACKAGED, imagenet_weights
+from tintype.features.backbones import LITE_MEAN, LITE_STD, PACKAGED, imagenet_weights
 from tintype.features.network import FeatureNetwork
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _squared_difference(x: Tensor, y: Tensor) -> Tensor:
 
 
 def make(out: Path) -> dict[str, Any]:
-    """Write the installed package's weights to the folder `out`; returns where they are from. Raises `ConfigError`."""
+    """Write the installed package's weights to the folder `out`; returns where they are from. Raises `UserError`."""
     weights = imagenet_weights(NAME, "features.network")
     kept = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIER)}
     save_file(kept, out / WEIGHTS)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tintype.features.network import FeatureNetwork
-from tintype.published import PUBLISHED, fetch_weights
+from tintype.features.published_weights import PUBLISHED, fetch_weights
 
 FILES = ("inception", "vgg16")
 """Of `PUBLISHED`."""
@@ -65,7 +65,7 @@ def _of_layers(vgg16: dict[str, Tensor], layers: set[str]) -> dict[str, Tensor]:
 
 
 def make(out: Path) -> dict[str, Any]:
-    """Fetch the published weights and write them to `out`; returns where they are from. Raises `ConfigError`."""
+    """Fetch the published weights and write them to `out`; returns where they are from. Raises `UserError`."""
     for name in FILES:
         save_file(fetch_weights(PUBLISHED[name], "features.network"), out / f"{name}.safetensors")
     return {name: {"url": PUBLISHED[name].url, "sha256": PUBLISHED[name].sha256} for name in FILES}

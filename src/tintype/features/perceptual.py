@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tintype.backbones import Backbone
+from tintype.features.backbones import Backbone
 
 CARD = "perceptual.json"
 WEIGHTS = "perceptual.safetensors"

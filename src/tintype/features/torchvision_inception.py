@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tintype.published import PUBLISHED, fetch_weights
+from tintype.features.published_weights import PUBLISHED, fetch_weights
 
 WEIGHTS = "inception_torchvision.safetensors"
 UNUSED = ("AuxLogits.", "fc.")
@@ -39,7 +39,7 @@ class TorchvisionInception(nn.Module):
 
 
 def make(out: Path) -> None:
-    """Fetch the published weights and write them to `out`. Raises `ConfigError`."""
+    """Fetch the published weights and write them to `out`. Raises `UserError`."""
     weights = fetch_weights(PUBLISHED["inception_torchvision"], "features.torchvision")
     save_file({name: value for name, value in weights.items() if not name.startswith(UNUSED)}, out / WEIGHTS)
 

@@ -37,7 +37,7 @@ class Metadata:
     version: str
     """Of the tintype that wrote it."""
     chroma_stride: int = 1
-    """See `tintype.colorize.backends.Backend`; files of earlier versions do not tell."""
+    """See `tintype.inference.backends.Backend`; files of earlier versions do not tell."""
     generator: dict[str, Any] | None = None
     """The `tintype.models.GeneratorCard` that torch builds the network from; None in files of earlier versions."""
     card: ModelCard | None = None

@@ -17,10 +17,11 @@ import onnx
 import typer
 import yaml
 
-from tintype.colorize.export import as_onnx
-from tintype.config import ConfigError, validated
+from tintype.config import validated
+from tintype.errors import UserError
 from tintype.files import replacing
 from tintype.inference.model_card import ModelCard
+from tintype.inference.onnx_export import as_onnx
 from tintype.inference.onnx_weights import read_weights
 from tintype.inference.released import RELEASED, card_file, hash_file, model_file
 from tintype.inference.released_weights import is_counter
@@ -39,7 +40,7 @@ def release(folder: Path, metrics: Path) -> ModelCard:
         folder: the trained generator.
         metrics: flat JSON, figures by name; where ``gray.json`` lies beside it, the card sets its figures beside them.
     Raises:
-        ConfigError: a file cannot be read, a metric is unknown, or the model is too large.
+        UserError: a file cannot be read, a metric is unknown, or the model is too large.
     """
     text = card_file().read_text(encoding="utf-8")
     figures, gray = _figures(metrics), metrics.parent / "gray.json"
@@ -51,7 +52,7 @@ def release(folder: Path, metrics: Path) -> ModelCard:
     )
     exported = as_onnx(folder, name=RELEASED, precision="fp16", card=card)
     if len(exported.content) > MAX_BYTES:
-        raise ConfigError(f"{folder}: {len(exported.content)} bytes as a released model; allowed: {MAX_BYTES}")
+        raise UserError(f"{folder}: {len(exported.content)} bytes as a released model; allowed: {MAX_BYTES}")
     _check_readable(exported.content, folder)
 
     digest = hashlib.sha256(exported.content).hexdigest()
@@ -77,21 +78,21 @@ def _check_readable(content: bytes, folder: Path) -> None:
     weights = read_weights(onnx.load_from_string(content))
     for key in load_generator(folder)[0].state_dict():
         if key not in weights and not is_counter(key):
-            raise ConfigError(f"{folder}: {key} is not in the exported file under this name")
+            raise UserError(f"{folder}: {key} is not in the exported file under this name")
 
 
 def _figures(path: Path) -> dict[str, float]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: no metrics: {error}") from None
+        raise UserError(f"{path}: no metrics: {error}") from None
 
 
 def _hash(folder: Path) -> str:
     try:
         return weights_hash(folder)
     except OSError as error:
-        raise ConfigError(f"{folder}: no trained generator: {error.strerror}") from None
+        raise UserError(f"{folder}: no trained generator: {error.strerror}") from None
 
 
 def _table(figures: dict[str, float], gray: dict[str, float]) -> list[str]:
@@ -118,7 +119,7 @@ def main(
     """Make a trained generator the released model."""
     try:
         card = release(model_folder, metrics_json)
-    except ConfigError as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
     typer.echo(f"{model_file()}: {card.name} {card.version}, {model_file().stat().st_size / 1e6:.1f} MB")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tintype.config import ConfigError
+from tintype.errors import UserError
 from tintype.files import sha256_of
 
 RELEASED = "tintype-everyday"
@@ -18,7 +18,7 @@ def path_of_released() -> Path:
     """The released model's ONNX file, its SHA-256 checked.
 
     Raises:
-        ConfigError: the file or its hash is missing, or they do not belong together.
+        UserError: the file or its hash is missing, or they do not belong together.
     """
     file, digest = model_file(), released_hash()
     try:
@@ -26,7 +26,7 @@ def path_of_released() -> Path:
     except OSError:
         raise _missing() from None
     if found != digest:
-        raise ConfigError(
+        raise UserError(
             f"{RELEASED}: {file} is damaged: its SHA-256 is {found}, should be {digest}; install tintype again, or "
             "choose another --model"
         )
@@ -34,15 +34,15 @@ def path_of_released() -> Path:
 
 
 def released_hash() -> str:
-    """SHA-256 of the released model's file, as it was when it was released. Raises `ConfigError` if it is missing."""
+    """SHA-256 of the released model's file, as it was when it was released. Raises `UserError` if it is missing."""
     try:
         return hash_file().read_text(encoding="ascii").split()[0]
     except (OSError, ValueError, IndexError):
         raise _missing() from None
 
 
-def _missing() -> ConfigError:
-    return ConfigError(
+def _missing() -> UserError:
+    return UserError(
         f"{RELEASED}: {model_file()} or its hash is missing from this installation; install tintype again, or choose "
         "another --model"
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tintype.color import SPACES
-from tintype.config import ConfigError, Generator, validated
+from tintype.color.spaces import SPACES
+from tintype.config import Generator, validated
+from tintype.errors import UserError
 from tintype.inference.onnx_metadata import METADATA, Metadata
 from tintype.inference.released import RELEASED, path_of_released
 from tintype.models.timm_unet import TimmUNet
@@ -21,7 +22,7 @@ def released_state_dict() -> dict[str, Tensor]:
     The running statistics of batch norm are among them. Matrices and convolutions were rounded to float16 once.
 
     Raises:
-        ConfigError: the model is missing or damaged, or the package ``onnx`` is not installed.
+        UserError: the model is missing or damaged, or the package ``onnx`` is not installed.
     """
     return _read()[0]
 
@@ -30,7 +31,7 @@ def start_from_released(generator: nn.Module) -> None:
     """Give a `TimmUNet` the released model's weights.
 
     Raises:
-        ConfigError: the generator is of another architecture; the line names the first key that differs. Or else as
+        UserError: the generator is of another architecture; the line names the first key that differs. Or else as
             `released_state_dict`.
     """
     assert isinstance(generator, TimmUNet)
@@ -57,7 +58,7 @@ def _read() -> tuple[dict[str, Tensor], Generator]:
 
         from tintype.inference.onnx_weights import read_weights
     except ImportError as error:
-        raise ConfigError(f"{KEY}: {error.name} is not installed; pip install 'tintype[train]'") from None
+        raise UserError(f"{KEY}: {error.name} is not installed; pip install 'tintype[train]'") from None
     model = onnx.load(path_of_released())
     weights = {name: torch.from_numpy(value.copy()) for name, value in read_weights(model).items()}
     (metadata,) = (Metadata.from_json(entry.value) for entry in model.metadata_props if entry.key == METADATA)
@@ -69,7 +70,7 @@ def _shape(value: Tensor) -> str:
     return "x".join(map(str, value.shape)) or "a number"
 
 
-def _other_architecture(key: str, theirs: str, ours: str) -> ConfigError:
-    return ConfigError(
+def _other_architecture(key: str, theirs: str, ours: str) -> UserError:
+    return UserError(
         f"{KEY}: {RELEASED} is of another architecture; the first difference is {key}: {theirs} there, {ours} here"
     )

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tintype.color import ColorSpace, colorfulness
 from tintype.color.bins import soft_encode
+from tintype.color.colorfulness import colorfulness
+from tintype.color.spaces import ColorSpace
 from tintype.config import Loss
 from tintype.data.batches import Batch
 from tintype.losses.adversarial import ADVERSARIAL, Terms

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tintype.color import colorfulness, delta_e_ciede2000, rgb_to_lab
+from tintype.color.colorfulness import colorfulness
+from tintype.color.difference import delta_e_ciede2000
+from tintype.color.lab import rgb_to_lab
 
 __all__ = ["ciede2000", "colorfulness"]
 

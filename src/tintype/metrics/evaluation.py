@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from tintype.color import SPACES, ColorSpace
+from tintype.color.colorfulness import colorfulness
+from tintype.color.spaces import SPACES, ColorSpace
 from tintype.config import Evaluate
 from tintype.data.cache import LabSplit, decode
 from tintype.features.network import FeatureNetwork
-from tintype.features.truth import TORCHVISION, embed_truth, lab_planes, shown
-from tintype.metrics.color import ciede2000, colorfulness
+from tintype.features.reference import TORCHVISION, embed_truth, lab_planes, shown
+from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tintype.color import to_uint8
+from tintype.color.lab import to_uint8
 
 COLUMNS = ("gray", "truth", "prediction")
 MARGIN = 6  # pixels

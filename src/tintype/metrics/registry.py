@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tintype.config import ConfigError, Project
+from tintype.config import Project
+from tintype.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, t
 
 
 def metric_of(name: str) -> Metric:
-    """The metric behind a full name. Raises `ConfigError` if there is no such metric."""
+    """The metric behind a full name. Raises `UserError` if there is no such metric."""
     base = name.removesuffix(LAB_PLANES)
     for suffix in SUFFIXES.values():
         if name in metric_names(suffix, ["lab_planes"], classes=True, torchvision=True):
@@ -97,23 +98,23 @@ def metric_of(name: str) -> Metric:
     lite2 = ", ".join(base + LITE2 for base, metric in METRICS.items() if LITE2 in metric.by)
     published = ", ".join(base for base, metric in METRICS.items() if not metric.by or IMAGENET in metric.by)
     in_lab_planes = ", ".join(base for base, metric in METRICS.items() if metric.in_lab_planes)
-    raise ConfigError(
+    raise UserError(
         f"metric {name!r}: unknown; allowed: {published}, {lite2}; with {LAB_PLANES} at the end: {in_lab_planes}"
     )
 
 
 def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "max"]:
-    """Which way `metric` ranks rows. Raises `ConfigError` if it is not one of `measured`, or ranks nothing."""
+    """Which way `metric` ranks rows. Raises `UserError` if it is not one of `measured`, or ranks nothing."""
     ranking = {name: direction for name in measured if (direction := metric_of(name).direction)}
     if metric not in ranking:
-        raise ConfigError(f"register.metric = {metric!r}: not measured here; allowed: {', '.join(ranking)}")
+        raise UserError(f"register.metric = {metric!r}: not measured here; allowed: {', '.join(ranking)}")
     return ranking[metric]
 
 
 def check_names(project: Project) -> None:
     """Refuse metrics that a project names but will not measure, and those that nobody does, before any work.
 
-    Raises `ConfigError`.
+    Raises `UserError`.
     """
     suffix = SUFFIXES[project.features.network]
     ranking_direction(
@@ -125,4 +126,4 @@ def check_names(project: Project) -> None:
             metric_of(name)
     for name, tolerance in project.gate.tolerances.items() if project.gate else ():
         if tolerance.direction != (direction := metric_of(name).direction or "none"):
-            raise ConfigError(f"gate.tolerances.{name}.direction = {tolerance.direction!r}: allowed: {direction!r}")
+            raise UserError(f"gate.tolerances.{name}.direction = {tolerance.direction!r}: allowed: {direction!r}")

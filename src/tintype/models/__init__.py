@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from tintype.color import SPACES, ColorSpace
+from tintype.color.spaces import SPACES, ColorSpace
 from tintype.config import Discriminator, Generator
 from tintype.models.dense import DenseDiscriminator
 from tintype.models.double_conv import DoubleConvGenerator

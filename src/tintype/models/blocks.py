@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tintype.color import ColorSpace
+from tintype.color.spaces import ColorSpace
 
 
 class DownBlock(nn.Sequential):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tintype.color import AB_MAX
 from tintype.color.bins import annealed_mean
+from tintype.color.lab import AB_MAX
 
 
 class DecodeBins(nn.Module):

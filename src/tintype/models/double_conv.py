@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tintype.color import SPACES
+from tintype.color.spaces import SPACES
 from tintype.config import Generator
 from tintype.models.blocks import bounded, init_he, padded
 from tintype.models.prediction import Prediction

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tintype.color import ColorSpace
+from tintype.color.spaces import ColorSpace
 
 
 class Prediction(NamedTuple):

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tintype.backbones import Backbone, imagenet_weights
-from tintype.color import ColorSpace
+from tintype.color.spaces import ColorSpace
 from tintype.config import Discriminator
+from tintype.features.backbones import Backbone, imagenet_weights
 from tintype.models.blocks import padded
 
 NETWORK = "tf_efficientnet_lite1"
@@ -31,7 +31,7 @@ class ProjectedDiscriminator(nn.Module):
         space: in which it sees photos.
 
     Raises:
-        ConfigError: the ImageNet weights cannot be had.
+        UserError: the ImageNet weights cannot be had.
     """
 
     def __init__(self, config: Discriminator, space: ColorSpace) -> None:

@@ -7,11 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tintype.color import SPACES
+from tintype.color.spaces import SPACES
 from tintype.config import Generator
+from tintype.features.published_weights import PUBLISHED, fetch_weights
 from tintype.models.blocks import UpBlock, bounded, init_pix2pix, padded
 from tintype.models.prediction import Prediction
-from tintype.published import PUBLISHED, fetch_weights
 
 MEAN, STD = 0.449, 0.226
 """Of ImageNet's sRGB in [0, 1], the mean of its three channels'; what that leaves out, batch norm takes away."""
@@ -84,7 +84,7 @@ def resnet_from_imagenet(generator: nn.Module) -> None:
     The first convolution's are summed over red, green and blue, which is what they do to a photo of three equal planes.
 
     Raises:
-        ConfigError: they cannot be had; one line that says which file to put where.
+        UserError: they cannot be had; one line that says which file to put where.
     """
     assert isinstance(generator, ResNet18UNet)
     published = fetch_weights(PUBLISHED["resnet18"], "generator.weights")

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tintype.backbones import Backbone, imagenet_weights
-from tintype.color import SPACES
 from tintype.color.bins import BINS
+from tintype.color.spaces import SPACES
 from tintype.config import Generator
+from tintype.features.backbones import Backbone, imagenet_weights
 from tintype.models.blocks import bounded, init_he, padded
 from tintype.models.color_bins import DecodeBins
 from tintype.models.prediction import Prediction
@@ -29,7 +29,7 @@ class TimmUNet(nn.Module):
         config: encoder, filters, space, head and how the encoder's batch norm behaves.
 
     Raises:
-        ConfigError: timm has no such encoder, or it has no feature pyramid.
+        UserError: timm has no such encoder, or it has no feature pyramid.
     """
 
     def __init__(self, config: Generator) -> None:
@@ -99,10 +99,10 @@ class FuseBlock(nn.Module):
 
 
 def encoder_from_imagenet(generator: nn.Module) -> None:
-    """Give a `TimmUNet`'s encoder its ImageNet weights: see `tintype.backbones.imagenet_weights`.
+    """Give a `TimmUNet`'s encoder its ImageNet weights: see `tintype.features.backbones.imagenet_weights`.
 
     Raises:
-        ConfigError: they cannot be had.
+        UserError: they cannot be had.
     """
     assert isinstance(generator, TimmUNet)
     name = generator.encoder.name

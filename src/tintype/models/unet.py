@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tintype.color import SPACES, ColorSpace
 from tintype.color.bins import BINS
+from tintype.color.spaces import SPACES, ColorSpace
 from tintype.config import Generator
 from tintype.models.attention import SelfAttention
 from tintype.models.blocks import DownBlock, UpBlock, bounded, init_pix2pix, padded

@@ -18,7 +18,7 @@ def read_metrics(folder: Path, rows: list[str]) -> dict[str, dict[str, float]]:
 
 
 def best_row(scores: dict[str, dict[str, float]], metric: str) -> str:
-    """The row that `metric` ranks first. Raises `ConfigError` for a metric that was not measured or ranks nothing."""
+    """The row that `metric` ranks first. Raises `UserError` for a metric that was not measured or ranks nothing."""
     pick = min if ranking_direction(metric, next(iter(scores.values()))) == "min" else max
     return pick(scores, key=lambda row: scores[row][metric])
 

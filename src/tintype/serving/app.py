@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from tintype.colorize import Colorizer
-from tintype.colorize.files import FORMATS
-from tintype.colorize.locate import Located
+from tintype.images.formats import WRITABLE
+from tintype.inference.colorizer import Colorizer
+from tintype.inference.model_names import Located
 from tintype.serving.errors import Refusal
 from tintype.serving.guard import HEADERS, Guard
 from tintype.serving.jobs import RETRY, Answer, Jobs
@@ -268,6 +268,6 @@ def _photo_responses() -> dict[int | str, dict[str, Any]]:
         503: "Coloring took too long, or there are too many connections.",
     }
     return {
-        200: {"description": "The photo.", "content": {format.media_type: binary for format in FORMATS.values()}},
+        200: {"description": "The photo.", "content": {format.media_type: binary for format in WRITABLE.values()}},
         **{status: {"model": Problem, "description": told} for status, told in problems.items()},
     }

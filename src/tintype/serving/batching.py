@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tintype.colorize import Prepared
+from tintype.inference.colorizer import Prepared
 
 Predict = Callable[[Sequence[Prepared]], list[np.ndarray]]
 T = TypeVar("T")

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from tintype.colorize import Colorizer, Prepared
-from tintype.colorize.files import encode, format_of
-from tintype.colorize.hints import Hint
-from tintype.colorize.joining import THREADS
-from tintype.colorize.photo import Photo
-from tintype.data.reading import UnreadablePhoto
+from tintype.images.encoding import encode_photo
+from tintype.images.formats import format_of
+from tintype.images.opening import UnreadablePhoto
+from tintype.images.photo import Photo
+from tintype.images.strips import THREADS
+from tintype.inference.colorizer import Colorizer, Prepared
+from tintype.inference.hints import Hint
 from tintype.serving.batching import Batcher, lasting
 from tintype.serving.errors import Refusal
 from tintype.serving.limits import Limits
@@ -34,7 +35,7 @@ class Answer(NamedTuple):
 
     content: bytes
     format: str
-    """A key of `tintype.colorize.files.FORMATS`."""
+    """A key of `tintype.images.formats.WRITABLE`."""
     seconds: dict[str, float]
     """By step."""
     place: ExitStack
@@ -139,7 +140,7 @@ class Jobs:
 
 def _coded(photo: Photo, wanted: str) -> tuple[bytes, str]:
     try:
-        return encode(photo, wanted), format_of(photo, wanted)
+        return encode_photo(photo, wanted), format_of(photo, wanted)
     except ValueError as error:
         raise Refusal(422, "bad_option", f"format: the photo {error}") from None
 

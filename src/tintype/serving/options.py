@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
-from tintype.colorize.hints import Hint
+from tintype.inference.hints import Hint
 from tintype.serving.errors import Refusal
 from tintype.serving.limits import Limits
 

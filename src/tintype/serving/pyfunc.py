@@ -12,11 +12,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from tintype.colorize import Colorizer
-from tintype.colorize.colorizer import Prepared
-from tintype.colorize.files import FORMATS, SAME, encode
-from tintype.config import ConfigError
-from tintype.data.reading import NOT_AN_IMAGE, UnreadablePhoto
+from tintype.errors import UserError
+from tintype.images.encoding import encode_photo
+from tintype.images.formats import SAME, WRITABLE
+from tintype.images.opening import NOT_AN_IMAGE, UnreadablePhoto
+from tintype.inference.colorizer import Colorizer, Prepared
 
 
 class RegisteredColorizer(PythonModel):
@@ -34,7 +34,8 @@ class RegisteredColorizer(PythonModel):
         Args:
             context: MLflow's, with the weights.
             model_input: the column ``photo``: the bytes of image files, gray or color.
-            params: ``saturation`` and ``keep_color`` of `Colorizer`; ``format`` of `tintype.colorize.files.encode`.
+            params: ``saturation`` and ``keep_color`` of `Colorizer`; ``format``, a key of
+                `tintype.images.formats.WRITABLE` or ``same``.
         Returns:
             The bytes of an image file for each, of its photo's size. (In JSON, bytes are base64, both ways.)
         Raises:
@@ -44,10 +45,10 @@ class RegisteredColorizer(PythonModel):
         wanted = options.pop("format", "same")
         try:
             colorizer = Colorizer(self.colorizer.backend, **options)
-        except ConfigError as error:
+        except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
-        if wanted != SAME and wanted not in FORMATS:
-            raise MlflowException.invalid_parameter_value(f"format {wanted!r}: allowed: {', '.join((SAME, *FORMATS))}")
+        if wanted != SAME and wanted not in WRITABLE:
+            raise MlflowException.invalid_parameter_value(f"format {wanted!r}: allowed: {', '.join((SAME, *WRITABLE))}")
         # One by one, as photos are large: the network, which could take several, is the least of the work.
         return [_colorized(colorizer, number, photo, wanted) for number, photo in enumerate(model_input["photo"])]
 
@@ -56,7 +57,7 @@ def _colorized(colorizer: Colorizer, number: int, content: bytes, wanted: str) -
     prepared = _prepared(colorizer, number, content)
     photo = colorizer.finish(prepared, colorizer.predict([prepared])[0])
     try:
-        return encode(photo, wanted)
+        return encode_photo(photo, wanted)
     except ValueError as error:
         raise MlflowException.invalid_parameter_value(f"photo {number}: {error}") from None
 

@@ -7,7 +7,7 @@ import secrets
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tintype.colorize.files import FORMATS
+from tintype.images.formats import WRITABLE
 from tintype.serving.jobs import Answer
 
 CHUNK = 256 * 1024
@@ -18,7 +18,7 @@ class Sent(Response):
     """An answer, which keeps its place in the queue and its room in memory until it is taken, or its reader gone."""
 
     def __init__(self, answer: Answer) -> None:
-        format = FORMATS[answer.format]
+        format = WRITABLE[answer.format]
         self.place = answer.place
         super().__init__(
             answer.content,

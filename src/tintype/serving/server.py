@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tintype.config import ConfigError
+from tintype.errors import UserError
 from tintype.serving.errors import Refusal
 from tintype.serving.guard import HEADERS
 from tintype.serving.jobs import RETRY
@@ -27,14 +27,14 @@ GRACE = 20
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that connections to `host` and `port` (0: any free one) arrive at. Raises `ConfigError`."""
+    """A socket that connections to `host` and `port` (0: any free one) arrive at. Raises `UserError`."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family)
     except socket.gaierror:
-        raise ConfigError(f"--host {host}: no address of this machine; allowed: 127.0.0.1, 0.0.0.0, ...") from None
+        raise UserError(f"--host {host}: no address of this machine; allowed: 127.0.0.1, 0.0.0.0, ...") from None
     except OSError as error:
-        raise ConfigError(f"--host {host} --port {port}: {error.strerror}; allowed: another port, or 0") from None
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; allowed: another port, or 0") from None
 
 
 def address_of(listening: socket.socket) -> str:

@@ -15,7 +15,8 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from tintype.data.reading import FORMATS, NOT_AN_IMAGE, OVER_PIXEL_LIMIT, TRUNCATED
+from tintype.images.formats import READABLE
+from tintype.images.opening import NOT_AN_IMAGE, OVER_PIXEL_LIMIT, TRUNCATED
 from tintype.serving.errors import Refusal
 from tintype.serving.limits import Limits
 
@@ -148,7 +149,7 @@ def judge(content: bytes, limits: Limits) -> Header:
         Refusal: 413, 415 or 422.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=READABLE) as image:
             header = Header(image.format or "", *image.size)
             animated = image.format in ANIMATED and getattr(image, "is_animated", False)
     except UnidentifiedImageError:
@@ -170,7 +171,7 @@ def judge(content: bytes, limits: Limits) -> Header:
 
 
 def unreadable(reason: str, limits: Limits) -> Refusal:
-    """A reason of `tintype.data.reading.UnreadablePhoto`, as the server says it."""
+    """A reason of `tintype.images.decoding.UnreadablePhoto`, as the server says it."""
     if reason == NOT_AN_IMAGE:
         return Refusal(415, "not_a_photo", f"not a photo in a supported format; allowed: {NAMES}")
     if reason == OVER_PIXEL_LIMIT:
@@ -193,4 +194,4 @@ def _scans(jpeg: bytes) -> int:
 
 def _looks_like_a_photo(content: bytes) -> bool:
     """Whether it begins as one of the formats does: then it is a broken photo, not another kind of file."""
-    return any((accept := Image.OPEN[name][1]) and accept(content[:16]) is True for name in FORMATS)
+    return any((accept := Image.OPEN[name][1]) and accept(content[:16]) is True for name in READABLE)

@@ -78,7 +78,7 @@ def fit(
         checkpoint_every_s: least time between two checkpoints, seconds; 0: one an epoch.
 
     Raises:
-        ConfigError: the row and the photos do not fit together.
+        UserError: the row and the photos do not fit together.
         FloatingPointError: a loss, a validation figure or a weight became infinite or not a number.
     """
     fabric = make_fabric(row, device)

@@ -15,7 +15,7 @@ def start_from(generator: nn.Module, config: Generator) -> None:
     """Give a fresh generator the weights of ``config.weights``.
 
     Raises:
-        ConfigError: they cannot be had, or are of another network.
+        UserError: they cannot be had, or are of another network.
     """
     if config.weights != "none":
         PRETRAINED[config.name, config.weights](generator)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tintype.color import SPACES
-from tintype.config import ConfigError, Phase, Row
+from tintype.color.spaces import SPACES
+from tintype.config import Phase, Row
 from tintype.data.cache import LabSplit
+from tintype.errors import UserError
 from tintype.losses import Criterion
 from tintype.losses.rebalancing import prior_of, rebalancing
 from tintype.models import build_discriminator, build_generator
-from tintype.training.average import Averaged
+from tintype.training.moving_average import Averaged
 from tintype.training.pretrained import start_from
 from tintype.training.step import Players
 
@@ -62,7 +63,7 @@ def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Pla
         fabric: as `make_fabric` made it.
 
     Raises:
-        ConfigError: the networks and the photos' size do not fit together.
+        UserError: the networks and the photos' size do not fit together.
     """
     torch.manual_seed(row.training.seed)
     generator = build_generator(row.generator, classes if row.loss.class_weight else 0, image_size)
@@ -121,26 +122,26 @@ def check(row: Row, photos: int, classes: int, processes: int) -> None:
         processes: that train together.
 
     Raises:
-        ConfigError: in one line, which params, why, and what is allowed.
+        UserError: in one line, which params, why, and what is allowed.
     """
     loss, batch_size = row.loss, row.training.batch_size
     if loss.class_weight and classes < 2:
-        raise ConfigError(
+        raise UserError(
             f"loss.class_weight = {loss.class_weight}: needs photos of at least 2 classes, these have {classes}; "
             "allowed: 0"
         )
     if batch_size % processes or batch_size < 2 * processes:
-        raise ConfigError(
+        raise UserError(
             f"training.batch_size = {batch_size} for {processes} processes: each takes the same number, at least 2; "
             f"allowed: multiples of {processes} from {2 * processes}"
         )
     if photos < 2 * processes:  # batch norm needs 2
-        raise ConfigError(f"the training split has {photos} photos, at least {2 * processes} are needed")
+        raise UserError(f"the training split has {photos} photos, at least {2 * processes} are needed")
     for phase in phases_of(row):
         of_phase = row.loss_in(phase)
         terms = ("l1", "l2", "perceptual", "colorfulness", "class", "bins")
         if phase.train == "generator" and not any(getattr(of_phase, f"{term}_weight") for term in terms):
-            raise ConfigError(
+            raise UserError(
                 f"loss: {', '.join(f'{term}_weight' for term in terms[:-1])} and {terms[-1]}_weight are all 0: a phase "
                 "that trains the generator alone learns nothing; allowed: at least one over 0"
             )

@@ -23,7 +23,7 @@ from tintype.losses import (
 )
 from tintype.models import Prediction
 from tintype.models.timm_unet import TimmUNet
-from tintype.training.average import Averaged
+from tintype.training.moving_average import Averaged
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

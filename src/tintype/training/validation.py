@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tintype.color import ColorSpace, colorfulness, delta_e_ciede2000, rgb_to_lab, to_uint8
+from tintype.color.colorfulness import colorfulness
+from tintype.color.difference import delta_e_ciede2000
+from tintype.color.lab import rgb_to_lab, to_uint8
+from tintype.color.spaces import ColorSpace
 from tintype.data.cache import LabSplit, decode
 from tintype.models.prediction import chroma_seen_at
 

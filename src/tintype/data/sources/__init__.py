@@ -8,13 +8,13 @@ from pathlib import Path
 from tintype.config import Data
 from tintype.data.curation import write_table
 from tintype.data.sources.coco8k import coco8k
-from tintype.data.sources.drawing import Listed, Source
 from tintype.data.sources.flowers102 import flowers102
 from tintype.data.sources.folder import count_photos, folder
 from tintype.data.sources.imagenet4k import imagenet4k
 from tintype.data.sources.landscape import landscape
 from tintype.data.sources.places205 import places205
 from tintype.data.sources.sample import sample
+from tintype.data.sources.sampling import Listed, Source
 
 __all__ = ["SOURCES", "Listed", "Source", "count_photos", "download"]
 
@@ -39,7 +39,7 @@ def download(config: Data, out: Path, root: Path) -> int:
     Returns:
         The number of photos.
     Raises:
-        ConfigError: one line naming the key.
+        UserError: one line naming the key.
     """
     photos = out / "photos"
     (out / "labels.csv").unlink(missing_ok=True)

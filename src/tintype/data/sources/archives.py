@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tintype.config import ConfigError
+from tintype.errors import UserError
 
 
 def names_in(archive: Path) -> list[str]:
@@ -25,7 +25,7 @@ def extract(archive: Path, wanted: Mapping[str, str], out: Path) -> None:
     Only contents are taken from the archive: no path, link, mode or owner that it names can lead out of `out`.
 
     Raises:
-        ConfigError: if the archive lacks one.
+        UserError: if the archive lacks one.
     """
     missing = dict(wanted)
     with closing(_files(archive, f"extract {archive.name}")) as files:
@@ -39,7 +39,7 @@ def extract(archive: Path, wanted: Mapping[str, str], out: Path) -> None:
             if not missing:
                 break
     if missing:
-        raise ConfigError(f"{archive}: lacks {len(missing)} of {len(wanted)} photos, as {next(iter(missing))!r}")
+        raise UserError(f"{archive}: lacks {len(missing)} of {len(wanted)} photos, as {next(iter(missing))!r}")
 
 
 def _files(archive: Path, shown: str) -> Generator[tuple[str, tarfile.TarFile, tarfile.TarInfo], None, None]:

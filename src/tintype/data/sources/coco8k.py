@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from tintype.config import Data
-from tintype.data.reading import SUFFIXES
 from tintype.data.sources.archives import extract, names_in
-from tintype.data.sources.drawing import Listed, drawn
-from tintype.data.sources.fetching import Archive, fetch
 from tintype.data.sources.folder import copied, is_own_copy, listed_in
+from tintype.data.sources.published_files import Archive, fetch
+from tintype.data.sources.sampling import Listed, drawn
+from tintype.images.formats import SUFFIXES
 
 ARCHIVE = Archive(
     "coco8k",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tintype.config import Data
 from tintype.data.sources.archives import extract
-from tintype.data.sources.drawing import Listed, drawn
-from tintype.data.sources.fetching import Archive, fetch
 from tintype.data.sources.folder import folder, is_own_copy
+from tintype.data.sources.published_files import Archive, fetch
+from tintype.data.sources.sampling import Listed, drawn
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 

@@ -14,10 +14,11 @@ from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
 
-from tintype.config import ConfigError, Data
+from tintype.config import Data
 from tintype.data.curation import in_its_split
-from tintype.data.reading import SUFFIXES
-from tintype.data.sources.drawing import Listed, drawn
+from tintype.data.sources.sampling import Listed, drawn
+from tintype.errors import UserError
+from tintype.images.formats import SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Found(NamedTuple):
 
 
 def count_photos(origin: Path, labels: str | None) -> Found:
-    """What the source `folder` would find. Raises `ConfigError`."""
+    """What the source `folder` would find. Raises `UserError`."""
     listed = listed_in(origin, labels, shown=str(origin))
     in_splits = [in_its_split(*photo) for photo in listed]
     splits = Counter(photo.split for photo in in_splits)
@@ -54,18 +55,18 @@ def is_own_copy(config: Data, root: Path) -> bool:
     """Whether ``config.origin`` is a folder of photos that the user has, or the module that downloads them.
 
     Raises:
-        ConfigError: if it is neither, or the module with a ``config.labels``.
+        UserError: if it is neither, or the module with a ``config.labels``.
     """
     origin = root / config.origin
     if origin.is_dir():
         return True
     if origin.suffix != ".py" or not origin.is_file():
-        raise ConfigError(
+        raise UserError(
             f"data.origin = {config.origin!r}: no such folder; allowed: a folder of photos that you have, or, to "
             f"download them, the module that does so (src/tintype/data/sources/{config.source}.py of the checkout)"
         )
     if config.labels is not None:
-        raise ConfigError(
+        raise UserError(
             f"data.labels = {config.labels!r}: for a folder of your own; where {config.source} is downloaded, null"
         )
     return False
@@ -81,16 +82,16 @@ def listed_in(origin: Path, labels: str | None, shown: str, page: str = "", read
         page: where the user gets such photos by hand, where there is such a page.
         read: what reads the CSV, if not columns of the names path and class.
     Raises:
-        ConfigError: where there are none.
+        UserError: where there are none.
     """
     where = f"data.origin = {shown!r}"
     by_hand = f"; see {page} for the photos and their license, and put them into {origin.resolve()}" if page else ""
     if not origin.is_dir():
-        raise ConfigError(f"{where}: no such folder{by_hand}")
+        raise UserError(f"{where}: no such folder{by_hand}")
     listed = photos_below(origin) if labels is None else (read or _labeled)(labels, origin)
     if not listed:
         suffixes = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        raise ConfigError(f"{where}: no photos in it ({suffixes}){by_hand}")
+        raise UserError(f"{where}: no photos in it ({suffixes}){by_hand}")
     return listed
 
 
@@ -120,7 +121,7 @@ def copied(listed: list[Listed], config: Data, root: Path, photos: Path) -> list
     """Draw from `listed`, which lie below ``config.origin``, and copy what is drawn into `photos`."""
     origin = root / config.origin
     if photos.resolve().is_relative_to(origin.resolve()):
-        raise ConfigError(
+        raise UserError(
             f"data.origin = {config.origin!r}: holds this project itself; allowed is a folder of photos alone"
         )
     kept = drawn(listed, config)
@@ -134,33 +135,33 @@ def checked(rows: Iterable[tuple[str | None, str | None]], origin: Path, labels:
     """The (path, class) pairs of the CSV `labels`, where a short row lacks some, as photos below `origin`.
 
     Raises:
-        ConfigError: for a path that leads elsewhere, to no file, or comes twice.
+        UserError: for a path that leads elsewhere, to no file, or comes twice.
     """
     where = f"data.labels = {labels!r}"
     listed: dict[str, str] = {}
     for name, label in rows:
         path = PurePosixPath(name or "")
         if path.is_absolute() or ".." in path.parts:
-            raise ConfigError(f"{where}: {name!r} is not below data.origin")
+            raise UserError(f"{where}: {name!r} is not below data.origin")
         if not (origin / path).is_file():
-            raise ConfigError(f"{where}: {name!r}: no such file below data.origin")
+            raise UserError(f"{where}: {name!r}: no such file below data.origin")
         if str(path) in listed:
-            raise ConfigError(f"{where}: {name!r} is listed twice")
+            raise UserError(f"{where}: {name!r} is listed twice")
         listed[str(path)] = label or ""
     return [Listed(path, label) for path, label in listed.items()]
 
 
 @contextmanager
 def opened(labels: str, origin: Path) -> Iterator[TextIO]:
-    """The CSV `labels`, which lies below `origin`, to be read. What is wrong with it is raised as `ConfigError`."""
+    """The CSV `labels`, which lies below `origin`, to be read. What is wrong with it is raised as `UserError`."""
     where = f"data.labels = {labels!r}"
     try:
         with (origin / labels).open(newline="", encoding="utf-8-sig") as file:
             yield file
     except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror}; looked for {origin / labels}") from None
+        raise UserError(f"{where}: {error.strerror}; looked for {origin / labels}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{where}: not a CSV in UTF-8: {error}") from None
+        raise UserError(f"{where}: not a CSV in UTF-8: {error}") from None
 
 
 def _labeled(labels: str, origin: Path) -> list[Listed]:
@@ -170,7 +171,7 @@ def _labeled(labels: str, origin: Path) -> list[Listed]:
         columns = table.fieldnames or []
         rows = list(table)
     if missing := sorted({"path", "class"} - set(columns)):
-        raise ConfigError(
+        raise UserError(
             f"data.labels = {labels!r}: no column {missing[0]!r}; needed are path,class, found {','.join(columns)}"
         )
     return checked(((row["path"], row["class"]) for row in rows), origin, labels)

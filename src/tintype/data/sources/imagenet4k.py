@@ -6,9 +6,10 @@ import logging
 import re
 from pathlib import Path
 
-from tintype.config import ConfigError, Data
-from tintype.data.sources.drawing import Listed
+from tintype.config import Data
 from tintype.data.sources.folder import copied, listed_in
+from tintype.data.sources.sampling import Listed
+from tintype.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,12 @@ def imagenet4k(config: Data, root: Path, photos: Path) -> list[Listed]:
     """
     where = f"data.origin = {config.origin!r}"
     if config.labels is not None:
-        raise ConfigError(f"data.labels = {config.labels!r}: the folders of ImageNet are the classes; allowed is null")
+        raise UserError(f"data.labels = {config.labels!r}: the folders of ImageNet are the classes; allowed is null")
     listed = listed_in(root / config.origin, None, shown=config.origin, page=PAGE)
     in_synsets = [photo for photo in listed if SYNSET.fullmatch(photo.label)]
     if not in_synsets:
         found = sorted({photo.path.split("/")[0] for photo in listed})
-        raise ConfigError(
+        raise UserError(
             f"{where}: no folders of synsets (n01440764 and so on) in it, but {', '.join(found[:3])}"
             f"{' and so on' if len(found) > 3 else ''}; allowed is ImageNet's folder train (ILSVRC/Data/CLS-LOC/train)"
         )

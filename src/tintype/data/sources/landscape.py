@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tintype.config import Data
-from tintype.data.sources.drawing import Listed
 from tintype.data.sources.folder import copied, listed_in
+from tintype.data.sources.sampling import Listed
 
 PAGE = "https://www.kaggle.com/datasets/arnaud58/landscape-pictures"
 

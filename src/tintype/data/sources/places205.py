@@ -6,9 +6,10 @@ import csv
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from tintype.config import ConfigError, Data
-from tintype.data.sources.drawing import Listed
+from tintype.config import Data
 from tintype.data.sources.folder import checked, copied, listed_in, opened
+from tintype.data.sources.sampling import Listed
+from tintype.errors import UserError
 
 PAGE = "https://www.kaggle.com/datasets/mittalshubham/images256"  # the 10 %; all: http://places.csail.mit.edu
 
@@ -55,7 +56,7 @@ def _labeled(labels: str, origin: Path) -> list[Listed]:
     if path is None and label is None:
         path, label, table = 0, 1, [header, *table]
     if path is None or label is None:
-        raise ConfigError(
+        raise UserError(
             f"data.labels = {labels!r}: no column for the {'path' if path is None else 'class'}; needed are one of "
             f"{', '.join(PATHS)} and one of {', '.join(CLASSES)}, or no header; found {','.join(header)}"
         )

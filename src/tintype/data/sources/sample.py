@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tintype.config import ConfigError, Data
-from tintype.data.sources.drawing import Listed, drawn
+from tintype.config import Data
 from tintype.data.sources.folder import photos_below
+from tintype.data.sources.sampling import Listed, drawn
+from tintype.errors import UserError
 
 
 def sample(config: Data, root: Path, photos: Path) -> list[Listed]:
@@ -14,7 +15,7 @@ def sample(config: Data, root: Path, photos: Path) -> list[Listed]:
     from tintype.data.sample import draw_sample
 
     if config.labels is not None:
-        raise ConfigError(f"data.labels = {config.labels!r}: the sample has its own classes; allowed is null")
+        raise UserError(f"data.labels = {config.labels!r}: the sample has its own classes; allowed is null")
     draw_sample(photos, config.seed)
     painted = photos_below(photos)
     kept = drawn(painted, config)

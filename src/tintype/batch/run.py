@@ -1,0 +1,265 @@
+"""Many photos colorized, whatever their number: decoded ahead of the network, finished and written behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tintype.batch.plan import Task, format_by_name, is_there
+from tintype.colorize.writing import UNFINISHED, written
+from tintype.errors import UserError
+from tintype.images.encoding import encode_photo
+from tintype.images.formats import SAME, format_of
+from tintype.images.opening import UnreadablePhoto, opened
+from tintype.images.photo import Photo, on_white
+from tintype.images.strips import THREADS
+from tintype.inference.colorizer import Colorizer, Prepared
+from tintype.inference.hints import Hint
+from tintype.video.colorize import colorize_video
+
+BATCH_PIXELS = 1 << 25
+"""Of the photos of one batch, in all; a larger photo is a batch alone. At most three batches are in memory."""
+COMPARED_SIDE = 2048
+"""Pixels that the sides of a photo in a comparison have at most: it is for looking at."""
+GAP = 16
+"""Pixels between the photos of a comparison."""
+LEAST_MEASURED = 16
+"""Pixels of the short side: SSIM's window is 11 wide."""
+FORGOTTEN = 3600
+"""Seconds after which that is what a killed run has left: its writing takes some, as memory holds it all."""
+HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Where one file cannot be written because of these, no other can."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    task: Task
+    error: str = ""
+    """Why it failed; empty where it did not."""
+    figures: dict[str, float] | None = None
+    """`tintype.batch.comparison.measure`'s, of photos that were measured."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A photo that the network may see."""
+
+    task: Task
+    prepared: Prepared
+    is_kept: bool
+    """Whether it is given back as it is."""
+
+
+def remaining(tasks: Iterable[Task], *, overwrite: bool = False, evaluate: bool = False) -> list[Task]:
+    """Those that there is work for: not done yet, or to be done again, or to be measured."""
+    return [task for task in tasks if overwrite or not task.done or (evaluate and not task.is_video)]
+
+
+def colorize_all(
+    tasks: Sequence[Task],
+    colorizer: Colorizer,
+    *,
+    overwrite: bool = False,
+    seed: int | None = None,
+    hints: Sequence[Hint] = (),
+    evaluate: bool = False,
+    frames: Callable[[Path, int, int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Colorize photos and videos, and tell of each as soon as it is done.
+
+    A file is there whole, or not at all, also after Ctrl-C or a crash. Memory is that of three batches, whatever the
+    number of the photos, and `BATCH_PIXELS` bounds those.
+
+    Args:
+        tasks: as `remaining` gives them.
+        overwrite: make files again that are there.
+        seed: of a photo's first sample, the others' follow; None: the model's one answer.
+        hints: for every photo.
+        evaluate: make the results again, and measure those of color photos against the originals.
+        frames: called with a video, how many of its frames are done, and how many it has, 0 if it does not say.
+    Raises:
+        UserError: nothing more can be written, the disk is full; there is no use in going on.
+    """
+    if seed is not None and not colorizer.backend.stochastic:
+        raise UserError("samples: this model has one answer; stochastic are those trained with generator.dropout")
+    _tidy({output.parent for task in tasks for output in task.outputs})
+    work = _Work(colorizer, overwrite or evaluate, seed, hints, evaluate)
+    yield from work.photos([task for task in tasks if not task.is_video])
+    for task in tasks:
+        if task.is_video:
+            yield work.video(task, frames)
+
+
+@dataclass(frozen=True)
+class _Work:
+    colorizer: Colorizer
+    overwrite: bool
+    seed: int | None
+    hints: Sequence[Hint]
+    evaluate: bool
+
+    def photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        batches = _batches(tasks, self.colorizer.batch_size, self.colorizer.max_pixels)
+        pool = ThreadPoolExecutor(THREADS)
+        try:
+            ahead = [pool.submit(self.prepare, task) for task in next(batches, [])]
+            behind: list[Future[Outcome]] = []
+            while ahead:
+                upcoming = [pool.submit(self.prepare, task) for task in next(batches, [])]
+                found = [future.result() for future in ahead]
+                ready = [one for one in found if isinstance(one, Ready)]
+                answers = self.answers(ready)
+                yield from (future.result() for future in behind)
+                yield from (one for one in [*found, *answers] if isinstance(one, Outcome))
+                behind = [
+                    pool.submit(self.finish, one, answer)
+                    for one, answer in zip(ready, answers, strict=True)
+                    if not isinstance(answer, Outcome)
+                ]
+                ahead = upcoming
+                del found, ready  # else they are in memory until the next batch has taken their place
+            yield from (future.result() for future in behind)
+        finally:
+            pool.shutdown(cancel_futures=True)  # files that are being written are written to their end
+
+    def prepare(self, task: Task) -> Ready | Outcome:
+        try:
+            prepared = self.colorizer.prepare(task.source)
+            return Ready(task, prepared, self.colorizer.keep_color and prepared.photo.has_color)
+        except Exception as error:
+            return Outcome(task, _reason(error))
+
+    def answers(self, batch: Sequence[Ready]) -> list[list[np.ndarray] | Outcome]:
+        """What `predict` gives; of a batch that fails (too little memory, say) that of each photo alone."""
+        try:
+            return [*self.predict(batch)]
+        except Exception as error:
+            reason = _reason(error)
+        if len(batch) == 1:
+            return [Outcome(batch[0].task, reason)]
+        return [self.answers([one])[0] for one in batch]  # not before the error is gone, whose frames hold memory
+
+    def predict(self, batch: Sequence[Ready]) -> list[list[np.ndarray]]:
+        """The chroma of each photo, one or one a sample; none where it is not needed."""
+        seen = [one for one in batch if not one.is_kept]
+        if self.seed is None:
+            answers = iter(self.colorizer.predict([one.prepared for one in seen]))
+            return [[] if one.is_kept else [next(answers)] for one in batch]
+        # One by one: what a photo's sample is must not depend on the photos beside it.
+        return [
+            []
+            if one.is_kept
+            else [self.colorizer.predict([one.prepared], seed=self.seed + i)[0] for i in range(len(one.task.results))]
+            for one in batch
+        ]
+
+    def finish(self, ready: Ready, answers: Sequence[np.ndarray]) -> Outcome:
+        task, photo = ready.task, ready.prepared.photo
+        # A GIF is not written as one, and may have been called anything.
+        wanted = (format_by_name(task.results[0]) or SAME) if photo.format == "GIF" else task.format
+        try:
+            results = [self.colorizer.finish(ready.prepared, ab, hints=self.hints) for ab in answers]
+            for path, result in zip(task.results, results or [photo] * len(task.results), strict=True):
+                if self.is_wanted(path):
+                    own = photo.format != "GIF" and format_of(photo, wanted) == format_of(photo)
+                    _write(path, task.source.read_bytes() if ready.is_kept and own else encode_photo(result, wanted))
+            if task.compare and self.is_wanted(task.compare):
+                _write(task.compare, encode_photo(_side_by_side([photo, *(results or [photo])]), wanted))
+            measured = self.evaluate and photo.has_color and min(photo.pixels.shape[:2]) >= LEAST_MEASURED
+            if not measured:
+                return Outcome(task)
+            from tintype.batch.comparison import measure
+
+            return Outcome(task, figures=measure(results[0], photo))
+        except UserError:
+            raise
+        except Exception as error:
+            return Outcome(task, _reason(error))
+
+    def is_wanted(self, path: Path) -> bool:
+        return self.overwrite or not is_there(path)
+
+    def video(self, task: Task, frames: Callable[[Path, int, int], None] | None) -> Outcome:
+        (out,) = task.results
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            colorize_video(task.source, out, self.colorizer, progress=frames and partial(frames, task.source))
+            return Outcome(task)
+        except Exception as error:
+            return Outcome(task, _reason(error))
+
+
+def _batches(tasks: Iterable[Task], size: int, max_pixels: int) -> Iterator[list[Task]]:
+    """Tasks in a row, so many that memory holds their photos. The same every time: a batch's photos share last bits."""
+    batch: list[Task] = []
+    pixels = 0
+    for task in tasks:
+        more = _pixels(task.source, max_pixels)
+        if batch and (len(batch) == size or pixels + more > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(task)
+        pixels += more
+    if batch:
+        yield batch
+
+
+def _pixels(path: Path, max_pixels: int) -> int:
+    """How many a photo has, by its header; 0 where it will not be decoded, which `prepare` tells of."""
+    try:
+        with opened(path, max_pixels) as image:
+            return image.width * image.height
+    except UnreadablePhoto:
+        return 0
+
+
+def _tidy(folders: Iterable[Path]) -> None:
+    """Remove what killed runs have left."""
+    for folder in folders:
+        for path in folder.glob(f"{UNFINISHED}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > FORGOTTEN:
+                    path.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A file, whole or not at all. Raises `ValueError`, or `UserError` where others cannot be written either."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        kind = UserError if error.errno in HOPELESS else ValueError
+        raise kind(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _side_by_side(photos: Sequence[Photo]) -> Photo:
+    """A photo and what became of it, from left to right; in a file it is stored as the first."""
+    images = [on_white(photo.to_image()).convert("RGB") for photo in photos]
+    for image in images:
+        image.thumbnail((COMPARED_SIDE, COMPARED_SIDE))
+    width, height = images[0].size
+    sheet = Image.new("RGB", (len(images) * (width + GAP) - GAP, height), "white")
+    for index, image in enumerate(images):
+        sheet.paste(image, (index * (width + GAP), 0))
+    stored = {key: value for key, value in photos[0].metadata.items() if key not in ("exif", "xmp")}
+    return Photo(np.asarray(sheet), None, photos[0].format, stored)
+
+
+def _reason(error: Exception) -> str:
+    """Why a photo failed, on one line."""
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    text = " ".join(str(error).split())
+    return text if text and isinstance(error, (UnreadablePhoto, ValueError)) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,170 @@
+"""Files that others publish: downloaded once, resumed where a connection broke off, checked by hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from tintype.errors import UserError
+
+TIMEOUT = 30.0  # seconds without an answer
+TRIES = 5  # in a row that bring nothing new
+PAUSE = 1.0  # seconds before the second of them, twice as many before each further one
+CHUNK = 1 << 20  # bytes
+
+
+class NotFetched(Exception):  # noqa: N818 - a finding about the file
+    """A file could not be had; the message is the reason, in a few words."""
+
+
+class _DiskFullError(Exception):
+    pass
+
+
+def fetch(url: str, path: Path, digest: str, variable: str) -> None:
+    """Have the file of `url` at `path`, downloaded if it is not there yet; its hash is checked each time.
+
+    What has come so far lies beside it as ``.part``, with the server's mark of the file (its ETag) as ``.part.tag``. It
+    gets its name when it is whole and its hash is right. Of two processes that want the same file the second waits.
+
+    Args:
+        url: of the file.
+        path: where it is kept, for all projects of the user, who may also put it there by hand.
+        digest: hexadecimal: an MD5 has 32 digits, a SHA-256 64; of the latter the first 8 or more will do.
+        variable: of the environment, by which the user moves the folder.
+
+    Raises:
+        NotFetched: it cannot be downloaded, or is not the published one.
+        UserError: it does not fit on the disk.
+    """
+    try:
+        if not path.exists():  # else nothing is written: the folder may be one that this user may only read
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_name(f"{path.name}.lock")):
+                if not path.exists():
+                    return _bring(url, path, digest)
+        _check(path, digest)
+    except _DiskFullError as full:
+        raise UserError(
+            f"{variable} = {os.environ.get(variable)!r}: {full}; allowed is a folder on a larger disk"
+        ) from None
+    except (OSError, HTTPException) as error:
+        raise NotFetched(error.reason if type(error) is URLError else error) from None
+
+
+def _bring(url: str, path: Path, digest: str) -> None:
+    """Download the file, and give it its name if it is the right one."""
+    part = path.with_name(f"{path.name}.part")
+    _download(url, part)
+    try:
+        _check(part, digest)
+    except NotFetched:
+        part.unlink()  # there is nothing in it to go on from
+        _tag(part).unlink()
+        raise
+    part.replace(path)
+    _tag(part).unlink()
+
+
+def _download(url: str, part: Path) -> None:
+    """Bring `part` to its full length, through as many connections as it takes while each brings something new.
+
+    A server that gives nothing at all is not asked twice: a missing network is said at once.
+    """
+    furthest, tries = _size(part), TRIES
+    while True:
+        try:
+            return _receive(url, part)
+        except (OSError, HTTPException):
+            if _size(part) > furthest:
+                furthest, tries = _size(part), 0
+            tries += 1
+            if tries > TRIES:
+                raise
+            time.sleep(PAUSE * 2 ** (tries - 1))
+
+
+def _receive(url: str, part: Path) -> None:
+    """Append to `part` what it lacks of the file at `url`.
+
+    It is begun anew if the server does not send ranges, or has another file by now.
+
+    Raises:
+        OSError, HTTPException: for what the network does.
+        _DiskFullError: where it does not fit.
+    """
+    tag = _tag(part)
+    have = _size(part) if tag.exists() else 0
+    headers = {"User-Agent": "tintype"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
+    except HTTPError as error:
+        if error.code != 416 or not have:  # range not satisfiable: nothing comes after what there is
+            raise
+        if error.headers.get("Content-Range", f"bytes */{have}") == f"bytes */{have}":
+            return None
+        tag.unlink()  # the file is shorter by now
+        return _receive(url, part)
+    with response:
+        mark = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+        if response.status == 206:
+            span = response.headers.get("Content-Range", "")
+            if mark != tag.read_text() or not span.startswith(f"bytes {have}-"):
+                tag.unlink()  # another file by now
+                return _receive(url, part)
+        else:
+            have = 0
+            part.write_bytes(b"")  # before the tag: bytes of another file never lie beside it
+            tag.write_text(mark)
+        length = response.headers.get("Content-Length")
+        size = have + int(length) if length else None
+        _refuse_what_does_not_fit(part, size)
+        with (
+            part.open("ab") as file,
+            tqdm(desc=part.stem, initial=have, total=size, unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            while chunk := response.read1(CHUNK):  # as it comes: `read` would lose what a broken connection has brought
+                file.write(chunk)
+                bar.update(len(chunk))
+    if size is not None and _size(part) < size:
+        raise ConnectionError(f"the connection broke off after {_size(part)} of {size} bytes")
+
+
+def _check(path: Path, digest: str) -> None:
+    """Raises `NotFetched` if the file has another digest."""
+    found = hashlib.new("md5" if len(digest) == 32 else "sha256", usedforsecurity=False)
+    with (
+        path.open("rb") as file,
+        tqdm(desc=f"check {path.name}", total=_size(path), unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+            bar.update(len(chunk))
+    if not found.hexdigest().startswith(digest):  # a SHA-256 may be given by its first digits, as torch.hub does
+        raise NotFetched(f"{path} is not the published file: its {found.name} is {found.hexdigest()}, not {digest}")
+
+
+def _refuse_what_does_not_fit(part: Path, size: int | None) -> None:
+    free = shutil.disk_usage(part.parent).free
+    needed = 0 if size is None else size - _size(part)
+    if needed > free:
+        raise _DiskFullError(
+            f"{part.parent} has {free / 1e9:.1f} GB free, {part.stem} needs {needed / 1e9:.1f} GB more"
+        )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _tag(part: Path) -> Path:
+    return part.with_name(f"{part.name}.tag")

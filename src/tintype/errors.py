@@ -1,0 +1,10 @@
+"""The one error that is the user's to mend."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A param, a file or a machine that cannot be used. The message is one line: what happened, and what to do.
+
+    Commands print it as ``error: ...`` and exit with status 2.
+    """

@@ -1,0 +1,51 @@
+"""Image formats: those that are read, and those that photos are written in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tintype.errors import UserError
+from tintype.images.photo import Photo
+
+# By content, not by name. An allow-list, as some of Pillow's other readers run programs (EPS: Ghostscript).
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+"""Pillow's names."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"})
+
+
+class Format(NamedTuple):
+    """A format that photos are written in."""
+
+    pillow: str
+    suffixes: tuple[str, ...]
+    media_type: str
+    holds_alpha: bool = True
+    holds_16_bits: bool = False
+
+
+WRITABLE = {
+    "jpeg": Format("JPEG", (".jpg", ".jpeg", ".jfif"), "image/jpeg", holds_alpha=False),
+    "png": Format("PNG", (".png",), "image/png", holds_16_bits=True),
+    "webp": Format("WEBP", (".webp",), "image/webp"),
+    "tiff": Format("TIFF", (".tif", ".tiff"), "image/tiff", holds_16_bits=True),
+    "avif": Format("AVIF", (".avif",), "image/avif"),
+    "bmp": Format("BMP", (".bmp",), "image/bmp"),
+}
+SAME = "same"
+_OF_PILLOW = {format.pillow: name for name, format in WRITABLE.items()} | {"MPO": "jpeg"}
+"""An MPO is a JPEG with further pictures behind the first: those of a 3D camera, or a phone's previews."""
+
+
+def format_of(photo: Photo, wanted: str = SAME) -> str:
+    """The format, a key of `WRITABLE`, in which `encode` writes a photo.
+
+    ``same`` is the photo's own; PNG for a GIF, whose 256 colors would not do, and for what came from no file.
+
+    Raises:
+        UserError: `wanted` is none.
+    """
+    if wanted == SAME:
+        return _OF_PILLOW.get(photo.format or "", "png")
+    if wanted not in WRITABLE:
+        raise UserError(f"format {wanted!r}: allowed: {', '.join((SAME, *WRITABLE))}")
+    return wanted

@@ -1,0 +1,80 @@
+"""TIFFs as Pillow does not write them: of 16 bits a channel, or compressed with their EXIF."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from PIL import Image, TiffTags
+from PIL import TiffImagePlugin as Tiff
+
+from tintype.images.photo import Photo
+
+STRIP = 1 << 20
+"""Bytes of a strip, before compression, about."""
+RGB, GRAY = 2, 1
+UNCOMPRESSED, DEFLATE = 1, 8
+DIFFERENCES = 2
+"""Predictor: each pixel less the one to its left. TIFF 6.0, section 14."""
+STRAIGHT_ALPHA = 2
+INCH = 2
+
+
+def encode_tiff(photo: Photo, metadata: dict[str, Any], *, compressed: bool) -> bytes:
+    """A TIFF of 8 or 16 bits a channel.
+
+    The directory is Pillow's, the pixels are ours: libtiff, which compresses for Pillow, refuses EXIF and places.
+
+    Args:
+        photo: of uint8 or uint16.
+        metadata: options of Pillow's for a TIFF: exif, icc_profile, dpi.
+        compressed: deflated, else plain.
+    """
+    pixels = photo.with_alpha
+    height, width, channels = pixels.shape
+    rows = max(1, STRIP // pixels[0].nbytes)
+    strips = [_strip(pixels[top : top + rows], compressed) for top in range(0, height, rows)]
+    sizes = [len(strip) for strip in strips]
+
+    directory = Tiff.ImageFileDirectory_v2(prefix=b"II")
+    exif = metadata.get("exif", b"")
+    if isinstance(exif, bytes):
+        content, exif = exif, Image.Exif()
+        exif.load(content)
+    for tag in exif:
+        directory[tag] = exif.get_ifd(tag) if tag in TiffTags.TAGS_V2_GROUPS else exif[tag]
+    directory[Tiff.IMAGEWIDTH], directory[Tiff.IMAGELENGTH] = width, height
+    directory[Tiff.BITSPERSAMPLE] = (8 * pixels.itemsize,) * channels
+    directory[Tiff.SAMPLESPERPIXEL] = channels
+    directory[Tiff.PLANAR_CONFIGURATION] = 1
+    directory[Tiff.PHOTOMETRIC_INTERPRETATION] = GRAY if channels == 1 else RGB
+    if channels == 4:
+        directory[Tiff.EXTRASAMPLES] = STRAIGHT_ALPHA
+    directory[Tiff.COMPRESSION] = DEFLATE if compressed else UNCOMPRESSED
+    if compressed:
+        directory[Tiff.PREDICTOR] = DIFFERENCES
+    directory[Tiff.ROWSPERSTRIP] = rows
+    directory.tagtype[Tiff.STRIPOFFSETS] = directory.tagtype[Tiff.STRIPBYTECOUNTS] = TiffTags.LONG
+    directory[Tiff.STRIPBYTECOUNTS] = tuple(sizes)
+    directory[Tiff.STRIPOFFSETS] = tuple(accumulate(sizes[:-1], initial=0))  # the directory adds its own length
+    if "dpi" in metadata:
+        directory[Tiff.RESOLUTION_UNIT] = INCH
+        directory[Tiff.X_RESOLUTION], directory[Tiff.Y_RESOLUTION] = metadata["dpi"]
+    if "icc_profile" in metadata:
+        directory[Tiff.ICCPROFILE] = metadata["icc_profile"]
+
+    file = io.BytesIO()
+    directory.save(file)
+    file.write(b"".join(strips))
+    return file.getvalue()
+
+
+def _strip(rows: np.ndarray, compressed: bool) -> bytes:
+    rows = rows.astype(rows.dtype.newbyteorder("<"))
+    if not compressed:
+        return rows.tobytes()
+    rows[:, 1:] -= rows[:, :-1].copy()
+    return zlib.compress(rows.tobytes(), 6)

@@ -1,0 +1,87 @@
+"""A generator run by ONNX Runtime: needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from tintype.errors import UserError
+from tintype.inference.onnx_metadata import METADATA, Metadata
+
+INPUT, OUTPUT = "lightness", "ab"
+
+onnxruntime.disable_telemetry_events()
+
+
+class OnnxGenerator:
+    """A backend: see `tintype.inference.backends.Backend`.
+
+    Args:
+        model: an exported file, or its content; or a folder of weights, which is exported first and needs torch.
+        device: auto (a GPU where this ONNX Runtime has one), cpu or cuda.
+    Raises:
+        UserError: the model is none of tintype's, or the device is not there.
+    """
+
+    def __init__(self, model: Path | bytes, device: str = "auto") -> None:
+        providers = _providers(device)
+        where = model if isinstance(model, Path) else "exported"
+        if isinstance(model, Path) and model.is_dir():
+            model = _exported(model)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; they are raised
+        options.enable_cpu_mem_arena = False  # else the memory of the largest batch is never given back
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads work meanwhile
+        try:
+            self.session = onnxruntime.InferenceSession(model, options, providers=providers)
+        except Exception as error:  # ONNX Runtime's have no common base
+            raise UserError(f"{where}: not a readable ONNX file: {str(error).splitlines()[0][:200]}") from None
+        try:
+            self.metadata = Metadata.from_json(self.session.get_modelmeta().custom_metadata_map[METADATA])
+        except (KeyError, ValueError, TypeError):
+            raise UserError(f"{where}: not a generator that `tintype export` has written") from None
+        self.image_size = self.metadata.image_size
+        self.stochastic = bool(self.metadata.dropouts)
+        self.chroma_stride = self.metadata.chroma_stride
+        self.card = self.metadata.card
+
+    def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
+        """See `Backend`. A seed draws other answers than torch does of it, from the same distribution."""
+        masks = {} if seed is None else self._drawn(lightness.shape, seed)
+        return self.session.run([OUTPUT], {INPUT: lightness, **masks})[0]
+
+    def _drawn(self, shape: tuple[int, ...], seed: int) -> dict[str, np.ndarray]:
+        """What is kept, and by how much more it then counts: see `torch.nn.Dropout`."""
+        rng = np.random.default_rng(seed)
+        height, width = (-(-side // self.metadata.stride) * self.metadata.stride for side in shape[2:])
+        return {
+            name: (rng.random((shape[0], channels, height // shrunk, width // shrunk)) >= p).astype(np.float32)
+            / np.float32(1 - p)
+            for name, p, channels, shrunk in self.metadata.dropouts
+        }
+
+
+def _exported(folder: Path) -> bytes:
+    """The content of the file that a folder of weights makes."""
+    try:
+        from tintype.inference.onnx_export import as_onnx
+    except ImportError as error:
+        raise UserError(
+            f"{folder}: backend onnx has to export these weights first, and {error.name} is not installed; allowed "
+            "without it: a file made by `tintype export --onnx FILE`"
+        ) from None
+    return as_onnx(folder).content
+
+
+def _providers(device: str) -> list[str]:
+    """ONNX Runtime's names of what is to run the network."""
+    known = {"cpu": ["CPUExecutionProvider"]}
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        known["cuda"] = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if device == "auto":
+        return known.get("cuda", known["cpu"])
+    if device not in known:
+        raise UserError(f"device {device!r}: this ONNX Runtime has no such; allowed: {', '.join(['auto', *known])}")
+    return known[device]

@@ -1,0 +1,195 @@
+"""A trained generator applied to photos of any size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from tintype.errors import UserError
+from tintype.images.decoding import MAX_PIXELS, read_photo
+from tintype.images.photo import Photo
+from tintype.inference.backends import Backend, BackendName, load_backend
+from tintype.inference.hints import Hint, follow_hints
+from tintype.inference.recombination import lightness_of, recombine, resized
+from tintype.inference.upsampling import SIDE, predicted_grid, upsample
+
+LONGEST = 4
+"""The long side, to the network, is at most so many short ones: it sees panoramas squashed."""
+GRID = 8
+"""The network's long side is a multiple of it: photos of about one shape share a batch."""
+
+MOST_SATURATED = 10
+
+P = TypeVar("P", str, Path, bytes, Image.Image, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A photo, and what a network sees of it."""
+
+    photo: Photo
+    lightness: np.ndarray
+    """(h, w) float32, L* in [0, 100], at the network's size."""
+    guide: np.ndarray
+    """(h', w') float32, the same at the size up to which chroma follows edges: see `tintype.inference.upsampling`."""
+    is_array: bool = False
+    """Whether it came as an array, and goes as one."""
+
+
+class Colorizer:
+    """Gives photos their colors back.
+
+    The network works at its own size. Its chroma is enlarged and joined to the photo's own full-size lightness, so that
+    nothing of the photo's sharpness is lost: see `tintype.inference.recombination.joined`.
+
+        colorizer = Colorizer.load()
+        colorizer("grandmother.jpg").save("grandmother-in-color.jpg")
+
+    Args:
+        backend: what runs the network.
+        size: short side of what the network sees, pixels; None: the side of its training photos, which is the least.
+            Larger: finer color, but what it sees is less like what it has learned.
+        batch_size: how many photos `many` gives the network at a time.
+        saturation: the chroma is multiplied by it; 0 is gray, 1 as predicted.
+        keep_color: give color photos back as they are; else they are recolored, and their colors not looked at.
+        max_pixels: photos in files that have more are refused before they are decoded.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        size: int | None = None,
+        batch_size: int = 8,
+        saturation: float = 1.0,
+        keep_color: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        if size is not None and size < backend.image_size:  # some networks' deepest grids would be empty
+            raise UserError(f"size {size}: allowed: at least {backend.image_size}, that of the model's training photos")
+        if batch_size < 1:
+            raise UserError(f"batch_size {batch_size}: allowed: at least 1")
+        if not 0 <= saturation <= MOST_SATURATED:
+            raise UserError(f"saturation {saturation}: allowed: 0 to {MOST_SATURATED}")
+        self.backend = backend
+        self.size = size or backend.image_size
+        self.batch_size = batch_size
+        self.saturation = saturation
+        self.keep_color = keep_color
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def load(
+        cls, model: str | Path = "everyday", *, backend: BackendName = "auto", device: str = "auto", **options: Any
+    ) -> Colorizer:
+        """A model by any of its names.
+
+        Args:
+            model: ``everyday`` (comes with the package, needs no torch), ``models:/NAME@ALIAS``,
+                ``models:/NAME/VERSION``, an MLflow run's id, a folder of weights, or an ``.onnx`` file.
+            backend: see `tintype.inference.backends.load_backend`.
+            device: the same.
+            options: of the class.
+        Raises:
+            UserError: there is no such model, or an option is wrong.
+        """
+        from tintype.inference.model_names import locate
+
+        return cls(load_backend(locate(model).path, backend, device), **options)
+
+    def __call__(self, photo: P, *, hints: Sequence[Hint] = ()) -> Image.Image | np.ndarray:
+        """Colorize one photo.
+
+        Args:
+            photo: a path, a file's bytes, a PIL image, or an array (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or
+                floats in [0, 1]; gray or sRGB.
+            hints: colors that some spots are to have, see `tintype.inference.hints`.
+        Returns:
+            Of the same height and width: for an array one (H, W, 3) of its type (float32 for floats), else an RGB
+            image (RGBA for one with transparency).
+        Raises:
+            ValueError: an array of another shape or type.
+            tintype.images.decoding.UnreadablePhoto: a file that gives no photo.
+        """
+        return next(iter(self.many([photo], hints=hints)))
+
+    def many(self, photos: Iterable[P], *, hints: Sequence[Hint] = ()) -> Iterator[Image.Image | np.ndarray]:
+        """Colorize any number of photos, `batch_size` at a time in memory: see `__call__`."""
+        todo = iter(photos)
+        while batch := [self.prepare(photo) for photo in islice(todo, self.batch_size)]:
+            for prepared, ab in zip(batch, self.predict(batch), strict=True):
+                yield self._as_it_came(prepared, self.finish(prepared, ab, hints=hints))
+
+    def samples(self, photo: P, number: int, *, seed: int = 0) -> list[Image.Image | np.ndarray]:
+        """Several plausible versions of one photo, the same for the same seed.
+
+        Raises:
+            UserError: the model is deterministic: it has one answer.
+        """
+        if not self.backend.stochastic:
+            raise UserError("samples: this model has one answer; stochastic are those trained with generator.dropout")
+        prepared = self.prepare(photo)
+        answers = (self.predict([prepared], seed=seed + index)[0] for index in range(number))
+        return [self._as_it_came(prepared, self.finish(prepared, ab)) for ab in answers]
+
+    def prepare(self, photo: P | Photo) -> Prepared:
+        """First of the three steps of `__call__`, for those who run them apart: decode, and make what the network sees.
+
+        The network does nothing here: several threads may prepare and finish while another predicts.
+        """
+        is_array = isinstance(photo, np.ndarray)
+        read_photo = _photo(photo, self.max_pixels)
+        height, width = read_photo.pixels.shape[:2]
+        lightness = lightness_of(read_photo.pixels)
+        seen = resized(lightness, *network_size(height, width, self.size))
+        guide = resized(lightness, *network_size(height, width, min(height, width, SIDE)))
+        return Prepared(read_photo, seen, guide, is_array)
+
+    def predict(self, prepared: Sequence[Prepared], *, seed: int | None = None) -> list[np.ndarray]:
+        """Second step: the chroma of each photo, (2, h, w) float32 in Lab units; photos of one shape share a batch."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, one in enumerate(prepared):
+            by_shape.setdefault(one.lightness.shape, []).append(index)
+        answers: dict[int, np.ndarray] = {}
+        for indices in by_shape.values():
+            batch = np.stack([prepared[index].lightness[None] for index in indices])
+            answers.update(zip(indices, self.backend(batch, seed), strict=True))
+        return [answers[index] for index in range(len(prepared))]
+
+    def finish(self, prepared: Prepared, ab: np.ndarray, *, hints: Sequence[Hint] = ()) -> Photo:
+        """Third step: the photo in color."""
+        if self.keep_color and prepared.photo.has_color:
+            return prepared.photo
+        ab = upsample(predicted_grid(ab, self.backend.chroma_stride), prepared.guide) * np.float32(self.saturation)
+        if hints:
+            ab = follow_hints(lightness_of(prepared.photo.pixels), ab, hints)
+        return prepared.photo.with_pixels(recombine(prepared.photo.pixels, ab))
+
+    @staticmethod
+    def _as_it_came(prepared: Prepared, photo: Photo) -> Image.Image | np.ndarray:
+        if not prepared.is_array:
+            return photo.to_image()
+        pixels = photo.pixels
+        return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+
+
+def network_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Height and width at which a network sees a photo: its short side is `side`, its shape the photo's, about."""
+    short, long = sorted((height, width))
+    stretched = min(max(round(side * long / short / GRID) * GRID, side), LONGEST * side)
+    return (side, stretched) if height <= width else (stretched, side)
+
+
+def _photo(photo: P | Photo, max_pixels: int) -> Photo:
+    if isinstance(photo, Photo):
+        return photo
+    if isinstance(photo, np.ndarray):
+        return Photo.of_array(photo)
+    return read_photo(io.BytesIO(photo) if isinstance(photo, bytes) else photo, max_pixels)

@@ -1,0 +1,105 @@
+"""Which model a user means.
+
+MLflow is asked for those names alone that only it knows: folders and files need none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from tintype.config import read_params
+from tintype.errors import UserError
+from tintype.inference.released import NAMES, RELEASED, path_of_released
+
+WEIGHTS = "generator.safetensors"
+IN_MLFLOW = re.compile(r"(models|runs):/.*|[0-9a-f]{32}")
+CHECKOUT = Path(__file__).resolve().parents[3]
+"""Where the package is installed from, if that is a checkout."""
+HINT = "`make repro` in tintype's checkout makes one; --model also takes everyday, a folder of weights or an .onnx file"
+
+
+class Located(NamedTuple):
+    """A model, and what is known of it."""
+
+    path: Path
+    """A folder of weights, or an .onnx file."""
+    name: str
+    """As people may call it: ``colorizer 3 (gan_l1_class)``."""
+    metrics: dict[str, float]
+    """On its project's test photos, by name; {} where none are known."""
+
+
+def locate(model: str | Path) -> Located:
+    """Find a model by any of its names.
+
+    Args:
+        model: ``everyday``, which comes with the package (a folder of that name is ``./everyday``), a folder of
+            weights (a row's in a project's ``models/``, or one that MLflow keeps), an ``.onnx`` file,
+            ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, or a run's id, also as ``runs:/ID``. MLflow's store is
+            that of ``MLFLOW_TRACKING_URI``, else that of the project or checkout around the working directory, else
+            that of the checkout which tintype is installed from. What a server holds is downloaded once.
+    Raises:
+        UserError: there is no such model, or no such store.
+    """
+    path, reference = Path(model), str(model)
+    if model in NAMES:
+        return Located(path_of_released(), RELEASED, {})
+    if path.is_dir():
+        return _in_folder(path)
+    if path.exists() and path.suffix == ".onnx":
+        return Located(path, path.stem, {})
+    if IN_MLFLOW.fullmatch(reference):
+        return _in_mlflow(reference)
+    raise UserError(
+        f"{model}: no such model; allowed: everyday, a folder with {WEIGHTS}, an .onnx file, models:/NAME@ALIAS, "
+        "models:/NAME/VERSION, or the id of an MLflow run"
+    )
+
+
+def _in_folder(folder: Path) -> Located:
+    """A folder of weights, or one around it: a model that MLflow keeps has its weights in ``artifacts/ROW``."""
+    found = [file.parent for around in (".", "*", "artifacts/*") for file in sorted(folder.glob(f"{around}/{WEIGHTS}"))]
+    if not found:
+        raise UserError(f"{folder}: no {WEIGHTS} in this folder")
+    if folder not in found and len(found) > 1:
+        raise UserError(f"{folder}: several models; allowed: one of {', '.join(map(str, found))}")
+    weights = found[0].resolve()
+    # A row of a project.
+    figures = weights.parents[1] / "metrics" / f"{weights.name}.json"
+    known = weights.parent.name == "models" and figures.is_file()
+    return Located(found[0], weights.name, json.loads(figures.read_text(encoding="utf-8")) if known else {})
+
+
+def _in_mlflow(reference: str) -> Located:
+    try:
+        from tintype.tracking.store import find_weights, has_store, store_uri
+
+        home = _home()
+    except ImportError as error:
+        raise UserError(
+            f"{reference}: needs {error.name}, which is not installed: pip install 'tintype[train]'; "
+            "--model also takes everyday or an .onnx file, which need neither MLflow nor torch"
+        ) from None
+    if home is None and not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise UserError(f"{reference}: no project around {Path.cwd()}, and no MLFLOW_TRACKING_URI is set; {HINT}")
+    store = store_uri(home or Path.cwd())
+    if not has_store(store):
+        raise UserError(f"{reference}: there is no MLflow store {store}; {HINT}")
+    return Located(*find_weights(store, reference, home))
+
+
+def _home() -> Path | None:
+    """The checkout whose store is meant; None where there is none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").exists() and (folder / "params.yaml").is_file():
+            with contextlib.suppress(UserError):
+                repo = read_params(folder / "params.yaml").get("repo")
+                if isinstance(repo, str):  # else it is another program's
+                    return (folder / repo).resolve()
+    return CHECKOUT if (CHECKOUT / "dvc.yaml").is_file() else None

@@ -1,0 +1,128 @@
+"""Metrics now and at a revision: which differences are more than seed-to-seed noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from tintype.config import FLOOR_NAMES, Gate
+from tintype.metrics.registry import metric_of
+from tintype.project.pipeline import Figures
+
+
+class Verdict(StrEnum):
+    """Of a figure. `failing` names those that close the gate."""
+
+    SAME = "same"
+    """Within the tolerance."""
+    IMPROVED = "improved"
+    """Better by more than noise."""
+    NEW = "new"
+    """There was none."""
+    WORSE = "worse"
+    """Worse by more than noise."""
+    MOVED = "moved"
+    """Beyond the tolerance, where neither side is better: of such a metric, or of a floor."""
+    TOO_GOOD = "too good"
+    """Better than any honest change explains: suspect a leak."""
+    MISSING = "missing"
+    """There is none any more, or it is not a number."""
+    NOT_JUDGED = "not judged"
+    """There is no tolerance to judge it by."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether one such figure closes the gate."""
+        return self in (Verdict.WORSE, Verdict.MOVED, Verdict.TOO_GOOD, Verdict.MISSING)
+
+
+class Compared(NamedTuple):
+    """A figure of a row, then and now."""
+
+    row: str
+    metric: str
+    then: float | None
+    now: float | None
+    tolerance: float | None
+    """In the metric's unit; None where there is none, or only one figure."""
+    verdict: Verdict
+    why: str = ""
+    """One sentence, where the verdict alone does not say it."""
+
+
+def compare(then: Figures, now: Figures, gate: Gate, without_chance: Collection[str]) -> list[Compared]:
+    """Every figure there is or was, row by row.
+
+    A tolerance is for the chance in training. Of rows `without_chance`, the floors and those whose weights are the old
+    ones, every metric is a calculation: it must stay to the last digit that tables show, and moves only if the test
+    photos, the measuring or the feature network changed. That fails on either side: results that became better though
+    no weight changed are the mark of a leak. For other rows, a metric without a tolerance is not judged.
+
+    Args:
+        then: of the revision.
+        now: of the project.
+        gate: tolerances by metric.
+        without_chance: rows whose colors are, by their making, exactly those of `then`.
+    """
+    return [
+        _compared(row, metric, then.get(row), now.get(row), gate, exact=row in without_chance)
+        for row in _union(then, now)
+        for metric in _union(then.get(row, {}), now.get(row, {}))
+    ]
+
+
+def _compared(
+    row: str,
+    metric: str,
+    row_then: dict[str, float] | None,
+    row_now: dict[str, float] | None,
+    gate: Gate,
+    *,
+    exact: bool,
+) -> Compared:
+    then, now = (row_then or {}).get(metric), (row_now or {}).get(metric)
+    if then is None:
+        verdict = Verdict.NEW if is_number(now) else Verdict.MISSING
+        return Compared(row, metric, then, now, None, verdict)
+    if not is_number(now):
+        why = "the row is gone" if row_now is None else "the row no longer has it" if now is None else "not a number"
+        return Compared(row, metric, then, now, None, Verdict.MISSING, why)
+    if not is_number(then):
+        return Compared(row, metric, then, now, None, Verdict.NEW, "there was no number")
+    assert now is not None
+    direction, digits = metric_of(metric).direction, metric_of(metric).digits
+    if exact:
+        tolerance, reason = 10.0**-digits, "no weight changed: the photos, the measuring or its network did"
+    elif metric in gate.tolerances:
+        tolerance, reason = gate.tolerances[metric].around(then), ""
+    else:
+        why = "it has no tolerance, `tintype gate --calibrate` measures one"
+        return Compared(row, metric, then, now, None, Verdict.NOT_JUDGED, why)
+    gain = then - now if direction == "min" else now - then
+    if abs(gain) <= tolerance:
+        verdict, reason = Verdict.SAME, ""
+    elif row in FLOOR_NAMES:
+        verdict, reason = Verdict.MOVED, "nothing is trained in it: the photos, the measuring or its network changed"
+    elif direction is None:
+        verdict = Verdict.MOVED
+    elif gain < 0:
+        verdict = Verdict.WORSE
+    elif exact:
+        verdict = Verdict.TOO_GOOD
+    elif gain > gate.too_good * tolerance:
+        verdict, reason = Verdict.TOO_GOOD, f"by more than {gate.too_good:g} tolerances: a leak?"
+    else:
+        verdict = Verdict.IMPROVED
+    return Compared(row, metric, then, now, tolerance, verdict, reason)
+
+
+def is_number(figure: float | None) -> bool:
+    """Whether there is a figure, and a finite one."""
+    return figure is not None and math.isfinite(figure)
+
+
+def _union(*names: Collection[str]) -> Iterator[str]:
+    """Every name once, in the order of first sight."""
+    return iter(dict.fromkeys(name for some in names for name in some))

@@ -1,0 +1,217 @@
+"""What DVC and git know of a project: its figures now and at a revision, its lock, what of it is stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tintype.closure import HASH_CODE, hash_files
+from tintype.config import FLOOR_NAMES, Project, load_project
+from tintype.errors import UserError
+from tintype.project.git import git
+
+Figures = dict[str, dict[str, float]]
+"""By row, the floors among them, and full name of the metric."""
+Lock = dict[str, Any]
+"""The stages of a ``dvc.lock`` by name."""
+CODE = "data/code"
+"""The output of the stage `HASH_CODE`."""
+
+
+class Pipeline:
+    """A project's pipeline.
+
+    Args:
+        project: the project's root folder.
+    Raises:
+        UserError: it is no project.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self.project = project.resolve()
+        for name in ("params.yaml", "dvc.yaml"):
+            if not (self.project / name).exists():
+                raise UserError(f"{project}: no {name} here; allowed: a project's folder (`tintype init` makes one)")
+
+    def config(self) -> Project:
+        """The project's params. Raises `UserError`."""
+        return load_project(self.project / "params.yaml")
+
+    def dvc(self, *words: str, env: Mapping[str, str] | None = None, show: bool = False) -> str:
+        """What a DVC command in the project prints on stdout; with `show`, it goes to stderr instead, as it comes.
+
+        DVC's own errors are on stderr. Raises `UserError` where the command fails.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *words],
+            cwd=self.project,
+            # Stages call `python`: this one, whatever environment is active.
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+                "DVC_NO_ANALYTICS": "1",
+                **(env or {}),
+            },
+            stdout=sys.stderr if show else subprocess.PIPE,
+            stderr=None if show else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = (done.stderr or "").strip().splitlines() or ["no reason given"]
+            why = "" if show else next((line for line in lines if line.startswith("ERROR")), lines[-1])
+            raise UserError(f"dvc {' '.join(words)} failed (exit {done.returncode}) {why}".strip())
+        return done.stdout or ""
+
+    def commit(self, revision: str) -> str:
+        """Its full hash. Raises `UserError` where git knows none such."""
+        if git(self.project, "rev-parse", "--git-dir") is None:
+            raise UserError(f"{self.project}: not in a git repository, there is no revision {revision!r}")
+        found = git(self.project, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        if not found:
+            raise UserError(f"{revision!r}: git knows no such revision here")
+        return found
+
+    def params(self, revision: str) -> dict[str, Any]:
+        """The params of a revision, not checked: the keys that there were then may not be those of now."""
+        return _yaml(self.file_at(revision, "params.yaml"), f"{revision}:params.yaml")
+
+    def file_at(self, revision: str, path: str) -> str | None:
+        """A file of the project as a revision has it; None where it has none."""
+        return git(self.project, "show", f"{revision}:./{path}")
+
+    def figures(self, revision: str | None = None) -> Figures:
+        """The metrics of every row; of a revision, what is committed there; else the project's files.
+
+        A row without a file is left out; and one whose file is not a flat mapping of names to numbers, but of a
+        revision that is a `UserError`: there, nobody can mend it.
+        """
+        return {row: found for row in self._rows(revision) if (found := self._row_figures(row, revision)) is not None}
+
+    def _rows(self, revision: str | None) -> list[str]:
+        if revision is None:
+            return [*FLOOR_NAMES, *self.config().rows]
+        return [*FLOOR_NAMES, *(self.params(revision).get("rows") or {})]
+
+    def _row_figures(self, row: str, revision: str | None) -> dict[str, float] | None:
+        path = f"metrics/{row}.json"
+        try:
+            text = self._text(path) if revision is None else self.file_at(revision, path)
+            if text is None:
+                return None
+            values = json.loads(text)
+        except ValueError:  # of text that is no UTF-8, too
+            values = None
+        if isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values()):
+            return values
+        if revision is not None:
+            raise UserError(f"{revision}:{path}: allowed is a mapping of names to numbers")
+        return None
+
+    def _text(self, path: str) -> str | None:
+        file = self.project / path
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def lock(self, revision: str | None = None) -> Lock:
+        """The stages of ``dvc.lock``, by name; {} where there is no lock."""
+        text = self._text("dvc.lock") if revision is None else self.file_at(revision, "dvc.lock")
+        return dict(_yaml(text, f"{revision}:dvc.lock" if revision else "dvc.lock").get("stages", {}))
+
+    def stale(self) -> dict[str, list[str]]:
+        """Stages whose lock does not belong to what lies here, each with what disagrees: ``src/x.py: modified``.
+
+        As `dvc status` finds it, and `changed_code`. Outputs and photos that are not here are not stale: they may be in
+        a remote.
+        """
+        made = [out["path"] for stage in self.lock().values() for out in stage.get("outs", [])]
+        made.append(self.config().data.origin)
+        status = json.loads(self.dvc("status", "--json") or "{}")
+        status.pop(HASH_CODE, None)  # any edit of any source; which stages it means is known without running it
+        stale = {stage: list(_disagreements(parts, made)) for stage, parts in status.items()}
+        for stage in self.changed_code():
+            stale.setdefault(stage, []).append("its code changed")
+        return {stage: parts for stage, parts in stale.items() if parts}
+
+    def changed_code(self) -> list[str]:
+        """Stages of the lock, rows by name, that ran other code than lies here. Raises `UserError`."""
+        files = hash_files((self.project / self.config().repo).resolve())
+        now = {f"{CODE}/{name}": hashlib.md5(text.encode()).hexdigest() for name, text in files.items()}
+        return [
+            name
+            for name, stage in self.lock().items()
+            if any(now.get(part["path"], part.get("md5")) != part.get("md5") for part in stage.get("deps", []))
+        ]
+
+
+def out_hash(lock: Lock, path: str) -> str | None:
+    """The hash that a lock has of an output; None where it has none."""
+    for stage in lock.values():
+        for out in stage.get("outs", []):
+            if out["path"] == path:
+                return str(out["md5"])
+    return None
+
+
+def first_commit_with(digest: str, project: Path) -> str | None:
+    """The oldest commit, of any branch or experiment, where the project's ``dvc.lock`` has an output with this hash."""
+    found = git(project, "log", "--all", "--format=%H", f"-S{digest}", "--", "dvc.lock")
+    return found.splitlines()[-1] if found else None
+
+
+def md5(path: Path) -> str:
+    """Of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def folder_hash(folder: Path) -> str:
+    """As a dvc.lock names a folder's content: by the MD5 of the list of its files and theirs."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    listed.sort(key=lambda file: file["relpath"])
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def _yaml(text: str | None, name: str) -> dict[str, Any]:
+    """The mapping in the file `name`; {} for a file that is not there.
+
+    Raises `UserError` where it is no mapping: with the marks of a merge, say.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=False).load(text or "{}") or {}
+    except YAMLError as error:
+        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: allowed is a mapping, found {type(values).__name__}")
+    return values
+
+
+def _disagreements(parts: list[Any], made: list[str]) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, str):  # changed command
+            yield part
+            continue
+        for paths in part.values():
+            for path, what in paths.items():
+                if isinstance(what, Mapping):  # params: a file's keys
+                    yield from (f"{path}: {key} {state}" for key, state in what.items())
+                elif what == "deleted":
+                    if not any(overlap(path, one) for one in made):
+                        yield f"{path}: deleted"
+                elif what != "not in cache":
+                    yield f"{path}: {what}"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is in the other."""
+    one, other = (f"{os.path.normpath(path)}/" for path in (one, other))
+    return one.startswith(other) or other.startswith(one)

@@ -1,0 +1,35 @@
+"""A finished project checked: does what lies here agree with what is written of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tintype.errors import UserError
+from tintype.project.pipeline import Pipeline
+from tintype.project.verify.champion import check_champion
+from tintype.project.verify.files import check_files
+from tintype.project.verify.finding import Finding
+from tintype.project.verify.metrics import check_metrics
+from tintype.project.verify.table import check_table
+
+__all__ = ["CHECKS", "Finding", "verify"]
+
+CHECKS: dict[str, Callable[[Pipeline], Finding]] = {
+    "files": check_files,
+    "metrics": check_metrics,
+    "table": check_table,
+    "champion": check_champion,
+}
+
+
+def verify(pipeline: Pipeline) -> Iterator[tuple[str, Finding]]:
+    """Every check by name, one after the other; nothing in the project is changed.
+
+    Raises:
+        UserError: it cannot be verified: its params are wrong, or it never ran.
+    """
+    pipeline.config()
+    if not pipeline.lock():
+        raise UserError(f"{pipeline.project}: no dvc.lock here, it never ran; `dvc repro` runs it")
+    for name, check in CHECKS.items():
+        yield name, check(pipeline)

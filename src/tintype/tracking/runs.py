@@ -1,0 +1,370 @@
+"""What is written to MLflow: one run a trained row, the registered model and its champion.
+
+The store is ``mlflow.db`` at the root of tintype's checkout, whatever the working directory (an experiment runs in a
+temporary copy), or any server named by ``MLFLOW_TRACKING_URI``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from PIL import Image
+
+from tintype.closure import PACKAGE, code_hash
+from tintype.config import Row, read_params
+from tintype.environment import environment
+from tintype.project.git import git
+from tintype.project.pipeline import folder_hash
+from tintype.tracking.store import store_uri, weights_in
+
+PYFUNC = PACKAGE / "serving" / "pyfunc.py"
+PHOTOS = ModelSignature(
+    inputs=Schema([ColSpec("binary", "photo")]),
+    outputs=Schema([ColSpec("binary")]),
+    params=ParamSchema(
+        [
+            ParamSpec("saturation", "double", 1.0),
+            ParamSpec("keep_color", "boolean", False),
+            ParamSpec("format", "string", "same"),
+        ]
+    ),
+)
+REQUIRED = (
+    "mlflow",
+    "torch",
+    "torchvision",
+    "timm",
+    "safetensors",
+    "pydantic",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "tqdm",
+    "filelock",
+)
+
+
+class TrackedRun:
+    """The open MLflow run of a row in training."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+
+    def log_epoch(
+        self, record: Mapping[str, Any], speed: Mapping[str, float], panel: Callable[[], np.ndarray | None]
+    ) -> None:
+        """One point of every curve, and the panel of photos as an image of this step.
+
+        Text (the phase's name) is left out: MLflow's curves are numbers.
+        """
+        numbers = {name: value for name, value in {**record, **speed}.items() if isinstance(value, int | float)}
+        step, now = int(numbers.pop("epoch")), int(time.time() * 1000)
+        self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in numbers.items()])
+        if (image := panel()) is not None:
+            self.client.log_image(self.run_id, image, key="panel", step=step)
+
+    def finish(self, weights: str) -> None:
+        """Name the run by the hash of the weights it made: evaluation and registration find it so."""
+        self.client.set_tag(self.run_id, "weights_sha256", weights)
+
+
+class Tracker:
+    """MLflow for one project.
+
+    Args:
+        project: the project's root folder.
+        checkout: tintype's checkout.
+    """
+
+    def __init__(self, project: Path, checkout: Path) -> None:
+        self.project = project
+        # In an experiment's temporary copy the checkout is the copy; the store stays with the original.
+        self.home = _original(project, checkout)
+        self.uri = store_uri(self.home)
+        create_store(self.home)
+        mlflow.set_tracking_uri(self.uri)
+        self.client = MlflowClient(self.uri)
+        self.experiment = self._experiment()
+        self.place = project.relative_to(self.home).as_posix() if project.is_relative_to(self.home) else str(project)
+        self.git = _git_tags(checkout, self.place)
+
+    def _experiment(self) -> str:
+        inside = self.project != self.home and self.project.is_relative_to(self.home)
+        name = self.project.relative_to(self.home).as_posix() if inside else self.project.name
+        with FileLock(self.home / "mlflow.db.lock"):
+            if found := self.client.get_experiment_by_name(name):
+                if found.lifecycle_stage == "deleted":  # by hand, in the UI
+                    self.client.restore_experiment(found.experiment_id)
+                return found.experiment_id
+            location = (self.home / "mlartifacts" / name).as_uri() if self.uri.startswith("sqlite") else None
+            return self.client.create_experiment(name, artifact_location=location)
+
+    @contextmanager
+    def training_run(self, row: Row, key: str, cache: Path, digest: str) -> Iterator[TrackedRun]:
+        """The run of `row`: the one that was cut off, if there is one with this key, else a new one.
+
+        Under torchrun only the first process has one; the others get a run that nobody writes to.
+        """
+        if int(os.environ.get("RANK", "0")) > 0:
+            yield TrackedRun(self.client, "")
+            return
+        cut_off = self._find(f"tags.training_key = '{key}' and attributes.status != 'FINISHED'")
+        run_id = cut_off or self._start(row, key, cache, digest)
+        self.client.update_run(run_id, status="RUNNING")
+        try:
+            yield TrackedRun(self.client, run_id)
+        except BaseException:
+            self.client.set_terminated(run_id, "FAILED")
+            raise
+        self.client.set_terminated(run_id)
+
+    def _start(self, row: Row, key: str, cache: Path, digest: str) -> str:
+        config = row.model_dump_json()
+        tags = {
+            "stage": "train",
+            "row": row.name,
+            "training_key": key,
+            "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+            "data_sha256": digest,
+            **environment(),
+            **self._origin(row.name),
+        }
+        run_id: str = self.client.create_run(self.experiment, run_name=row.name, tags=tags).info.run_id
+        params = [Param(name, value) for name, value in flat(row.model_dump()).items()]
+        self.client.log_batch(run_id, params=params)
+        source = CodeDatasetSource({"path": str(cache.resolve()), "made_by": "stage preprocess"})
+        dataset = MetaDataset(source, name="lab-cache", digest=digest[:32])  # type: ignore[abstract]
+        with mlflow.start_run(run_id=run_id):
+            mlflow.log_input(dataset, context="training")
+        return run_id
+
+    def log_evaluation(self, model: Path, metrics: Mapping[str, float], samples: Path) -> str:
+        """Add test metrics and the sample grid to the run that made the weights in `model`; returns the run's id.
+
+        Weights that no run here made (pulled from a remote, or restored by DVC's run cache) get a run of their own.
+        """
+        from tintype.models import weights_hash
+
+        weights, row = weights_hash(model), model.name
+        run_id = self._find(f"tags.weights_sha256 = '{weights}'")
+        if run_id is None:
+            tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self._origin(row)}
+            run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
+            self.client.set_terminated(run_id)
+        now = int(time.time() * 1000)
+        # Weights are measured again when only the measuring has changed: the figures then belong to a later commit.
+        measured = {**self.git, "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
+        self.client.log_batch(
+            run_id,
+            [Metric(f"test_{name}", figure, now, 0) for name, figure in metrics.items()],
+            tags=[
+                *(RunTag(f"test_{name}", value) for name, value in measured.items()),
+                RunTag("model_md5", folder_hash(model)),  # as dvc.lock has it
+            ],
+        )
+        self.client.log_artifact(run_id, str(samples), "samples")
+        return run_id
+
+    def _origin(self, row: str) -> dict[str, str]:
+        """Where the present code, params and photos of a row are found again."""
+        experiment = os.environ.get("DVC_EXP_NAME")
+        first = f"dvc exp apply {shlex.quote(experiment)}" if experiment else f"git checkout {self.git['git_commit']}"
+        return {
+            **self.git,
+            **({"dvc_experiment": experiment} if experiment else {}),
+            "project": self.place,
+            "reproduce": f"{first} && cd {shlex.quote(self.place)} && dvc repro evaluate@{row}",
+        }
+
+    def register(
+        self,
+        *,
+        model_name: str,
+        row: str,
+        weights: Path,
+        metric: str,
+        direction: str,
+        metrics: Mapping[str, float],
+        test_split: str,
+        rescore: Callable[[Path], float],
+        experiment: str | None,
+    ) -> dict[str, Any]:
+        """Make `weights` a version of `model_name`, once per hash of them and of the code served, and move the aliases.
+
+        Args:
+            weights: folder of a trained generator.
+            metric, direction: what ranks models; `metrics[metric]` is this one's.
+            test_split: hash of the data `metrics` were measured on.
+            rescore: measures a folder of weights by `metric` on this project's test split.
+            experiment: name of the DVC experiment that this runs in; an experiment never moves ``champion``.
+        Returns:
+            model, version, alias, row, metric, score, weights_sha256.
+        """
+        from tintype.models import weights_hash
+
+        tags = {"weights_sha256": weights_hash(weights), "code_sha256": code_hash(PYFUNC), "row": row}
+        with FileLock(self.home / "mlflow.db.lock"):
+            version_number = self._version(model_name, tags)
+            if version_number is None:
+                figure = {f"test_{metric}": repr(metrics[metric]), "test_split": test_split}
+                version_number = self._log_model(model_name, weights, {**tags, **figure})
+            champion = self._champion(model_name)
+            alias = "challenger"
+            if self._holds(champion, version_number, tags, experiment) or (
+                not experiment and self._beats(champion, metric, direction, metrics, test_split, rescore)
+            ):
+                alias = "champion"
+            self.client.set_registered_model_alias(model_name, alias, version_number)
+        return {
+            "model": model_name,
+            "version": int(version_number),
+            "alias": alias,
+            "row": row,
+            "metric": metric,
+            "score": metrics[metric],
+            "weights_sha256": tags["weights_sha256"],
+        }
+
+    def _log_model(self, name: str, weights: Path, tags: Mapping[str, str]) -> str:
+        run_id = self._find(f"tags.weights_sha256 = '{tags['weights_sha256']}'")
+        with (
+            tempfile.TemporaryDirectory() as temporary,
+            mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]),
+        ):
+            # All but the released model, which is several times the size of the rest.
+            code = shutil.copytree(
+                PACKAGE, Path(temporary, PACKAGE.name), ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
+            )
+            info = mlflow.pyfunc.log_model(
+                name="colorizer",
+                python_model=str(PYFUNC),
+                artifacts={"generator": str(weights)},
+                code_paths=[str(code)],
+                signature=PHOTOS,
+                input_example=pd.DataFrame({"photo": [_example()]}),
+                pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
+                registered_model_name=name,
+            )
+        number = str(info.registered_model_version)
+        for tag, value in tags.items():
+            self.client.set_model_version_tag(name, number, tag, value)
+        return number
+
+    @staticmethod
+    def _holds(champion: Any, number: str, tags: Mapping[str, str], experiment: str | None) -> bool:
+        """Whether a version is the champion already, or has its weights and newer code."""
+        if champion is None:
+            return False
+        same_weights = champion.tags.get("weights_sha256") == tags["weights_sha256"]
+        return str(champion.version) == number or (same_weights and not experiment)
+
+    def _beats(
+        self,
+        champion: Any,
+        metric: str,
+        direction: str,
+        metrics: Mapping[str, float],
+        test_split: str,
+        rescore: Callable[[Path], float],
+    ) -> bool:
+        if champion is None:
+            return True
+        held = champion.tags.get(f"test_{metric}")
+        if held is None or champion.tags.get("test_split") != test_split:
+            folder = Path(download_artifacts(f"models:/{champion.name}/{champion.version}"))
+            incumbent = rescore(weights_in(folder))
+        else:
+            incumbent = float(held)
+        return metrics[metric] < incumbent if direction == "min" else metrics[metric] > incumbent
+
+    def _champion(self, model_name: str) -> Any:
+        try:
+            return self.client.get_model_version_by_alias(model_name, "champion")
+        except mlflow.exceptions.MlflowException:
+            return None
+
+    def _version(self, model_name: str, tags: Mapping[str, str]) -> str | None:
+        same = [f"tags.{tag} = '{tags[tag]}'" for tag in ("weights_sha256", "code_sha256")]
+        found = self.client.search_model_versions(" and ".join([f"name = '{model_name}'", *same]))
+        return str(found[0].version) if found else None
+
+    def _find(self, query: str) -> str | None:
+        found = self.client.search_runs(
+            [self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"]
+        )
+        return found[0].info.run_id if found else None
+
+
+def _example() -> bytes:
+    """A photo, as the registered model takes it."""
+    file = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(file, "PNG")
+    return file.getvalue()
+
+
+def create_store(checkout: Path) -> None:
+    """Make the sqlite store once, under a lock: processes that create it side by side crash each other."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    with FileLock(checkout / "mlflow.db.lock"):
+        MlflowClient(store_uri(checkout)).search_experiments(max_results=1)
+
+
+def _original(project: Path, checkout: Path) -> Path:
+    """The checkout that `project` names by its param ``repo``; `checkout` for a project without params (a test's)."""
+    params = project / "params.yaml"
+    return (project / read_params(params)["repo"]).resolve() if params.exists() else checkout
+
+
+def _git_tags(checkout: Path, place: str) -> dict[str, str]:
+    """The code's commit, and whether what ran differs from it. In an experiment's copy, the copy is asked.
+
+    What ran is the code and the project's params: notes, and another project that is being made, change no run.
+    """
+    commit = git(checkout, "rev-parse", "HEAD")
+    if commit is None:
+        return {"git_commit": "none", "git_dirty": "unknown"}
+    params = () if Path(place).is_absolute() else (f"{place}/params.yaml",)
+    ran = ("src", "stages", "dvc.yaml", *params)
+    changed = git(checkout, "status", "--porcelain", "--untracked-files=no", "--", *ran)
+    return {"git_commit": commit, "git_dirty": "true" if changed else "false"}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested sections as MLflow's flat params: ``loss.l1_weight``, ``training.phases.0.lr``; lists become tuples."""
+    named: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            value = {str(index): item for index, item in enumerate(value)}
+        if isinstance(value, Mapping):
+            named.update(flat(value, f"{prefix}{key}."))
+        else:
+            named[f"{prefix}{key}"] = str(tuple(value) if isinstance(value, list) else value)
+    return named
