@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME...]`: measure, print a table, write ``benchmarks/results.json``.
 
-Every figure that matters is a ratio of two things timed side by side in this one run: absolute times change with the
+Every value that matters is a ratio of two things timed side by side in this one run: absolute times change with the
 machine.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def machine() -> dict[str, str | int | None]:
-    """What the figures were measured on."""
+    """What the metrics were measured on."""
     import torch
 
     return {

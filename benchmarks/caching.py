@@ -22,7 +22,8 @@ from skimage.color import rgb2lab
 from tintype.config import Preprocess
 from tintype.data.cache import build_cache
 from tintype.data.curation import write_table
-from tintype.images.formats import SUFFIXES, read_rgb
+from tintype.images.decoding import read_rgb
+from tintype.images.formats import SUFFIXES
 from tintype.images.opening import UnreadablePhoto
 
 SIZE = 256

@@ -40,7 +40,7 @@ EDGE = 5.0
 NEAR = 4
 """How far from an edge is near, pixels at `SIDE`."""
 ENOUGH = 0.003
-"""Photos with a smaller share of pixels near edges are left out of those figures."""
+"""Photos with a smaller share of pixels near edges are left out of those metrics."""
 BOX, BILINEAR, BICUBIC = Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 ROUNDS = 7
 MEGAPIXELS = (0.2, 1, 4, 12)
@@ -184,10 +184,10 @@ def quality_table(files: list[Path], model: Colorizer | None, grid: int, grain: 
     ]
     base = np.array(scores["bicubic"])
     for name in WAYS:
-        figures = np.array(scores[name])
-        (all_, edge), (all_ratio, edge_ratio) = (np.nanmean(figures, 0), np.nanmean(figures, 0) / np.nanmean(base, 0))
+        metrics = np.array(scores[name])
+        (all_, edge), (all_ratio, edge_ratio) = (np.nanmean(metrics, 0), np.nanmean(metrics, 0) / np.nanmean(base, 0))
         with_edges = ~np.isnan(base[:, 1])
-        better = f"{(figures < base)[with_edges, 1].sum()} of {with_edges.sum()}" if name != "bicubic" else ""
+        better = f"{(metrics < base)[with_edges, 1].sum()} of {with_edges.sum()}" if name != "bicubic" else ""
         lines.append(f"| {name} | {all_:.3f} | {all_ratio:.3f} | {edge:.3f} | {edge_ratio:.3f} | {better} |")
     return "\n".join(lines)
 

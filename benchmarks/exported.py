@@ -25,7 +25,7 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder, file = trained_generator(), Path(temporary, "generator.onnx")
         difference = export_onnx(folder, file)
-        figures: dict[str, Any] = {"photos_per_s": {}, "ratios": {}}
+        metrics: dict[str, Any] = {"photos_per_s": {}, "ratios": {}}
         with one_core():
             backends: dict[str, Backend] = {
                 "torch": TorchGenerator(folder, "cpu"),
@@ -37,13 +37,13 @@ def run() -> dict[str, Any]:
                     name = f"{size}x{size}, batch {batch_size}"
                     batch = np.random.default_rng(0).uniform(0, 100, (batch_size, 1, size, size)).astype(np.float32)
                     found = side_by_side({key: _answers(backend, batch) for key, backend in backends.items()})
-                    figures["photos_per_s"][name] = found["photos_per_s"]
-                    figures["ratios"][name] = found["ratios"]["onnx"]
+                    metrics["photos_per_s"][name] = found["photos_per_s"]
+                    metrics["ratios"][name] = found["ratios"]["onnx"]
         megabytes = file.stat().st_size / 1e6
     return {
         "name": "exported",
         "row": folder.name,
-        **figures,
+        **metrics,
         "megabytes": round(megabytes, 1),
         "difference": {"Lab units, largest": float(f"{difference:.1e}")},
         "goal": {"difference": 1e-3},

@@ -125,8 +125,8 @@ def _embedded(network: FeatureNetwork, lab: Tensor, damage: Damage) -> dict[str,
 def _fid_kid(predicted: Tensor, truth: Tensor) -> tuple[float, float]:
     distances = FeatureDistances(truth, len(predicted), CPU)
     distances.update(predicted)
-    figures = distances.compute()
-    return figures["fid"], figures["kid"]
+    metrics = distances.compute()
+    return metrics["fid"], metrics["kid"]
 
 
 def _print_counts(true: Tensor, damaged: Mapping[str, Tensor]) -> None:

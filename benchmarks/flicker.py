@@ -1,6 +1,6 @@
 """How colors flicker in a video, as the network gives them frame by frame, and as they are written.
 
-The figure is the warping error of Lai et al. 2018 (arXiv:1808.00449), of chroma: how far the color of a
+The value is the warping error of Lai et al. 2018 (arXiv:1808.00449), of chroma: how far the color of a
 place is from the color it had a frame before, the mean of the distances in the ab plane, Lab units. Their motion is
 estimated; here a camera moves over a photo by whole pixels, so that it is known, and nothing is hidden.
 """

@@ -18,8 +18,8 @@ PHOTOS = (12, 400, 2_000)
 
 
 def run() -> dict[str, Any]:
-    """Both from embeddings to the figure, on one core, with fewer photos than features and with more."""
-    figures: dict[str, Any] = {"ratios": {}, "differences": {}}
+    """Both from embeddings to the value, on one core, with fewer photos than features and with more."""
+    metrics: dict[str, Any] = {"ratios": {}, "differences": {}}
     with one_core():
         for count in PHOTOS:
             true = _embeddings(count, seed=0)
@@ -28,9 +28,9 @@ def run() -> dict[str, Any]:
             fid = {name: way(predicted, true) for name, way in ways.items()}
             found = side_by_side({name: _timed(way, predicted, true) for name, way in ways.items()})
             name = f"{count} photos"
-            figures["ratios"][name] = found["ratios"]["tintype"]
-            figures["differences"][name] = float(f"{abs(fid['tintype'] / fid['torchmetrics'] - 1):.1e}")
-    return {"name": "frechet_distance", "features": FEATURES, **figures}
+            metrics["ratios"][name] = found["ratios"]["tintype"]
+            metrics["differences"][name] = float(f"{abs(fid['tintype'] / fid['torchmetrics'] - 1):.1e}")
+    return {"name": "frechet_distance", "features": FEATURES, **metrics}
 
 
 def _embeddings(count: int, seed: int) -> Tensor:

@@ -1,6 +1,6 @@
 """`python -m benchmarks.quality PHOTOS`: how good a model's colors are on color photos, at the photos' own size.
 
-Each photo goes the way of a user's: its colors are dropped, `tintype.Colorizer` gives it new ones. The figures are
+Each photo goes the way of a user's: its colors are dropped, `tintype.Colorizer` gives it new ones. The metrics are
 those of its answers as 8-bit sRGB, beside the photo left gray. Pooled PSNR is that of the mean squared error over
 photos. Prints a Markdown table; with --json, writes it, too.
 """
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="as of `tintype colorize`; may be repeated")
     parser.add_argument("--saturation", type=float, nargs="*", default=[1.0], help="factors of the chroma")
     parser.add_argument("--size", type=int, nargs="*", default=[None], help="short sides of what the network sees")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--json", type=Path, help="where to write the metrics")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make_features(Features.model_validate({}), Path(folder))

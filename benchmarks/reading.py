@@ -40,13 +40,13 @@ def run(folder: Path | None = None) -> dict[str, Any]:
             build(raw, Path(temporary, precision), precision)
             split = LabCache.open(Path(temporary, precision)).split("train")
             ways[precision] = _epochs_of(Batches(split, BATCH_SIZE, "cpu", seed=1))
-        figures = side_by_side(ways)
+        metrics = side_by_side(ways)
     return {
         "name": "reading",
         "photos": len(files),
         "size": SIZE,
         "batch_size": BATCH_SIZE,
-        **figures,
+        **metrics,
         "goal": {"exact": 50.0, "uint8": 75.0},
     }
 

@@ -19,7 +19,7 @@ from tintype.config import Row
 from tintype.data.batches import Batch
 from tintype.losses import Criterion
 from tintype.models import build_discriminator, build_generator
-from tintype.training.setup import make_fabric, make_players
+from tintype.training.setup import make_fabric, make_networks
 from tintype.training.step import train_step
 
 CLASSES = 8
@@ -116,11 +116,11 @@ def _photos(image_size: int, batch_size: int, device: str, memory_format: torch.
 def _tintype(image_size: int, batch_size: int, filters: int, device: str, **what: Any) -> Step:
     row = _row(image_size, batch_size, filters, **what)
     fabric = make_fabric(row, device)
-    players = make_players(row, image_size, CLASSES, fabric)
-    players.start(row.training.phases[0])
+    networks = make_networks(row, image_size, CLASSES, fabric)
+    networks.start(row.training.phases[0])
     batch = _photos(image_size, batch_size, device, torch.channels_last)
     criterion = Criterion(row.loss, SPACES[row.generator.space])
-    return lambda: train_step(players, batch, criterion, fabric)
+    return lambda: train_step(networks, batch, criterion, fabric)
 
 
 def _plain(image_size: int, batch_size: int, filters: int, device: str) -> Step:

@@ -19,13 +19,13 @@ def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:
     project = load_project(params)
     check_classes(project, len(json.loads((curated / "summary.json").read_text())["classes"]))
     check_names(project)
-    teacher = json.loads((features / "perceptual.json").read_text()).get("sha256")
+    perceptual_hash = json.loads((features / "perceptual.json").read_text()).get("sha256")
     configs.mkdir(parents=True, exist_ok=True)
     for name, row in project.rows_resolved().items():
         resolved = row.model_copy(
             update={
-                "teacher": teacher if row.needs_perceptual else None,
-                "released": released_hash() if row.generator.weights == "everyday" else None,
+                "perceptual_sha256": perceptual_hash if row.needs_perceptual else None,
+                "released_sha256": released_hash() if row.generator.weights == "everyday" else None,
             }
         )
         (configs / f"{name}.json").write_text(resolved.model_dump_json(indent=2) + "\n")

@@ -23,12 +23,12 @@ def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, feature
     direction = ranking_direction(project.register_.metric, scores[row])
 
     def rescore(weights: Path) -> float:
-        """A champion measured on another test split is measured again on this one: its old figure says nothing here."""
+        """A champion measured on another test split is measured again on this one: its old value says nothing here."""
         champion = trained(weights)
-        # A champion in another space has no Lab planes: by a figure of theirs it loses.
+        # A champion in another space has no Lab planes: by a value of theirs it loses.
         spaces = project.evaluate.spaces if champion.space == "lab" else ("rgb",)
-        figures = measure(champion, cache, features, project.evaluate.model_copy(update={"spaces": spaces}))
-        return figures.get(project.register_.metric, math.inf if direction == "min" else -math.inf)
+        values = measure(champion, cache, features, project.evaluate.model_copy(update={"spaces": spaces}))
+        return values.get(project.register_.metric, math.inf if direction == "min" else -math.inf)
 
     registered = Tracker(project_root(), REPO).register(
         model_name=project.register_.model,

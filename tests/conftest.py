@@ -49,7 +49,7 @@ TINY = {
             "training": {
                 "phases": [
                     {"train": "generator", "epochs": 1, "lr": 0.001},
-                    {"train": "adversarial", "epochs": 1, "critic_steps": 2},
+                    {"train": "adversarial", "epochs": 1, "discriminator_steps": 2},
                 ]
             },
         },
@@ -92,6 +92,15 @@ class Project:
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message)
+
+
+def write_tolerances(project: Project, metrics: dict[str, dict[str, float]], *, relative: float) -> None:
+    """A ``gate.yaml`` for the rows of `metrics`, baselines and all: a hundredth, and a share of each value."""
+    tolerances = {
+        row: {name: 0.01 + relative * abs(value) for name, value in values.items()} for row, values in metrics.items()
+    }
+    gate = {"too_good": 10.0, "measured": {"seeds": 0}, "tolerances": tolerances}
+    (project.root / "gate.yaml").write_text(yaml.safe_dump(gate, sort_keys=False))
 
 
 def copy_of_checkout(target: Path) -> Project:
@@ -148,7 +157,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tintype.models import build_generator, save_generator
 
     project = tmp_path_factory.mktemp("everyday")
-    config = Generator(name="timm_unet", filters=8)
+    config = Generator(architecture="timm_unet", filters=8)
     torch.manual_seed(5)
     generator = build_generator(config, 0, 64).train()
     with torch.no_grad():
@@ -207,8 +216,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 def finished_project(tmp_path_factory: pytest.TempPathFactory, photos: Path, stages_start_at_once: None) -> Project:
     """The tiny project after its first `dvc repro`, committed."""
     project = copy_of_checkout(tmp_path_factory.mktemp("project"))
-    # The default project's tolerances are not this one's.
-    project.write_params({key: value for key, value in project.params().items() if key != "gate"})
+    (project.root / "gate.yaml").unlink()  # the default project's tolerances are not this one's
     project.change_params({**TINY, "data": {"source": "folder", "origin": str(photos)}})
     project.commit("tiny project")
     project.run("dvc", "repro")

@@ -17,7 +17,7 @@ from tintype.data.cache import CODES, LabSplit, decode, encode
 from tintype.data.cropping import crop_and_resize, random_boxes
 
 N, SIZE = 23, 16
-AUGMENTED: list[dict[str, float]] = [{}, {"crop_scale": 0.5}, {"degrade": 0.5}]
+AUGMENTED: list[dict[str, float]] = [{}, {"crop_scale": 0.5}, {"degradation_probability": 0.5}]
 
 
 def photos() -> np.ndarray:
@@ -90,7 +90,7 @@ def test_an_epoch_shows_photos_once_and_the_rest_another_time(split: LabSplit) -
 
 def test_flips_move_whole_photos(split: LabSplit) -> None:
     """Lightness and chroma together: each photo is the original or its exact mirror image; about half are."""
-    batches = Batches(split, 5, "cpu", seed=1, flip=0.5)
+    batches = Batches(split, 5, "cpu", seed=1, hflip_probability=0.5)
     originals = torch.from_numpy(photos())
     mirrored = []
     for n in range(20):
@@ -101,7 +101,7 @@ def test_flips_move_whole_photos(split: LabSplit) -> None:
     assert len(mirrored) == 400
     assert 0.4 < np.mean(mirrored) < 0.6
     for flip in (0, 1):
-        for batch in Batches(split, 5, "cpu", seed=1, flip=flip).epoch(0):
+        for batch in Batches(split, 5, "cpu", seed=1, hflip_probability=flip).epoch(0):
             wanted = originals[batch.labels]
             assert torch.equal(rgb8(batch), wanted.flip(2) if flip else wanted)
 
@@ -205,7 +205,9 @@ def test_photos_that_do_not_fit_come_the_same(
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_a_batch_in_two_pieces_is_the_same(split: LabSplit, memory_format: torch.memory_format, flip: float) -> None:
     """The way of other devices, tried on the CPU."""
-    one_by_one, in_pieces = (Batches(split, 5, "cpu", seed=1, flip=flip, memory_format=memory_format) for _ in range(2))
+    one_by_one, in_pieces = (
+        Batches(split, 5, "cpu", seed=1, hflip_probability=flip, memory_format=memory_format) for _ in range(2)
+    )
     in_pieces._one_by_one = False
     for a, b in zip(one_by_one.epoch(1), in_pieces.epoch(1), strict=True):
         torch.testing.assert_close(tuple(a), tuple(b), atol=1e-7, rtol=0)

@@ -405,7 +405,7 @@ def test_color_photos_are_measured_against_what_they_were(tintype_, tmp_path):
     written = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
     status, said, _ = tintype_("photos", "-o", "out", "--evaluate")  # those that are there too
     assert status == 0
-    assert all(path.stat().st_mtime_ns > before for path, before in written.items())  # figures belong to the files
+    assert all(path.stat().st_mtime_ns > before for path, before in written.items())  # metrics belong to the files
     rows = read_table(Path("out/evaluate.csv"))
     assert [row["photo"] for row in rows] == [str(Path("photos/cat.png")), str(Path("photos/tac.png"))]
     for row in rows:
@@ -425,9 +425,9 @@ def test_color_photos_are_measured_against_what_they_were(tintype_, tmp_path):
 def test_large_photos_are_measured_shrunk():
     noise = np.random.default_rng(1).integers(0, 256, (1500, 2000, 3), np.uint8)
     assert measure(Photo(noise), Photo(noise))["psnr"] == 100
-    figures = measure(Photo(noise), Photo(np.full_like(noise, 127)))
-    assert figures["true_colorfulness"] == 0
-    assert figures["rmse"] < np.sqrt(((noise / 255.0 - 0.5) ** 2).mean()) * 0.7  # averages of 2.9 pixels each
+    metrics = measure(Photo(noise), Photo(np.full_like(noise, 127)))
+    assert metrics["true_colorfulness"] == 0
+    assert metrics["rmse"] < np.sqrt(((noise / 255.0 - 0.5) ** 2).mean()) * 0.7  # averages of 2.9 pixels each
 
 
 def test_few_photos_are_in_memory_whatever_the_number(tintype_, tmp_path, monkeypatch):

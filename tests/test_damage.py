@@ -1,7 +1,7 @@
 """Planted damage through the real chain: the gate catches each kind, and lets other seeds pass.
 
 The project is the default one made smaller: flowers and fruit only, which have a left and a right, at 32 pixels. Its
-tolerances come from `tintype gate --calibrate`, as everyone's do.
+tolerances come from `tintype calibrate`, as everyone's do.
 """
 
 import json
@@ -56,16 +56,16 @@ DAMAGES = {
         "data/batches.py",
         "L, ab = (codes.flip(-1) if flip else codes).split([1, 2], dim=-3)",
         "L, ab = codes.split([1, 2], dim=-3)\n        L = L.flip(-1)",
-        {},  # by which figure of the row depends on the last bits that the CPU computes: psnr on one, others on another
+        {},  # by which value of the row depends on the last bits that the CPU computes: psnr on one, others on another
     ),
     "ab are scaled by 0.8": Damage(
-        "evaluation.py",
+        "metrics/project_evaluation.py",
         "return chroma_seen_at(",
         "return 0.8 * chroma_seen_at(",
         {(ROW, "colorfulness"): "moved"},
     ),
     "batch norm is left in training mode": Damage(
-        "evaluation.py",
+        "metrics/project_evaluation.py",
         "    def colorize(lightness: Tensor) -> Tensor:\n",
         "    def colorize(lightness: Tensor) -> Tensor:\n"
         "        for module in generator.modules():\n"
@@ -79,7 +79,7 @@ DAMAGES = {
         {(ROW, "class_accuracy"): "worse"},
     ),
     "the training photos are evaluated": Damage(
-        "evaluation.py",
+        "metrics/project_evaluation.py",
         'cache.split("test")',
         'cache.split("train")',
         {("gray", "ciede2000"): "moved", ("mean_ab", "psnr"): "moved", (ROW, "ciede2000"): "too good"},
@@ -96,26 +96,23 @@ def project(tmp_path_factory):
         for number in range(200):
             draw_scene(name, np.random.SeedSequence([5, number])).save(photos / name / f"{number:03d}.png")
     project = copy_of_checkout(tmp_path_factory.mktemp("project"))
-    params = project.params()
-    params.pop("gate", None)
-    project.write_params(params)
     project.change_params({**SMALLER, "data": {"source": "folder", "origin": str(photos)}})
     project.commit("smaller project")
     with preloaded_python() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", str(Path(folder, "python")))
         patch.setenv("PATH", os.pathsep.join([folder, os.environ["PATH"]]))
-        Pipeline(project.root).dvc("repro", "evaluate", "floors")
+        Pipeline(project.root).dvc("repro", "evaluate", "baselines")
         calibrate(Pipeline(project.root), CALIBRATED)
         project.commit("reproduced and calibrated")
         yield project
 
 
 def run_and_gate(project: Project):
-    """What the gate says after a `dvc repro`: its exit status, and the verdicts of the figures that fail."""
-    Pipeline(project.root).dvc("repro", "evaluate", "floors")
+    """What the gate says after a `dvc repro`: its exit status, and the verdicts of the metrics that fail."""
+    Pipeline(project.root).dvc("repro", "evaluate", "baselines")
     done = project.run("tintype", "gate", "--json", check=False)
-    figures = json.loads(done.stdout)["figures"]
-    return done.returncode, {(f["row"], f["metric"]): f["verdict"] for f in figures if f["fails"]}
+    metrics = json.loads(done.stdout)["metrics"]
+    return done.returncode, {(f["row"], f["metric"]): f["verdict"] for f in metrics if f["fails"]}
 
 
 @pytest.fixture
@@ -149,4 +146,4 @@ def test_one_epoch_in_place_of_all_is_caught(restored):
     restored.change_params({"training": {"phases": [{**phases[0], "epochs": 1}]}})
     status, failing = run_and_gate(restored)
     assert status == 1
-    assert {(ROW, "ciede2000"): "worse", (ROW, "psnr"): "worse", (ROW, "l1"): "worse"}.items() <= failing.items()
+    assert {(ROW, "ciede2000"): "worse", (ROW, "psnr"): "worse", (ROW, "mae"): "worse"}.items() <= failing.items()

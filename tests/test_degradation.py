@@ -171,7 +171,9 @@ def epoch(split: LabSplit, **options: float) -> list[Batch]:
 def test_what_must_be_predicted_stays(split: LabSplit, crop_scale: float) -> None:
     shown = 0
     for plain, batch in zip(
-        epoch(split, crop_scale=crop_scale), epoch(split, crop_scale=crop_scale, degrade=0.5), strict=True
+        epoch(split, crop_scale=crop_scale),
+        epoch(split, crop_scale=crop_scale, degradation_probability=0.5),
+        strict=True,
     ):
         assert plain.seen is plain.lightness
         assert torch.equal(plain.lightness, batch.lightness)
@@ -188,12 +190,12 @@ def test_a_batch_shows_each_photo_as_its_own_degradation_is(split: LabSplit) -> 
     """Degraded alone or in a batch, by one process or three: the same but for the last bits of sums."""
     of_one = {
         int(label): seen
-        for batch in Batches(split, 8, "cpu", seed=1, degrade=1.0).epoch(2)
+        for batch in Batches(split, 8, "cpu", seed=1, degradation_probability=1.0).epoch(2)
         for label, seen in zip(batch.labels, batch.seen, strict=True)
     }
     assert len(of_one) == N
     for rank in range(4):
-        for batch in Batches(split, 8, "cpu", seed=1, degrade=1.0, rank=rank, world=4).epoch(2):
+        for batch in Batches(split, 8, "cpu", seed=1, degradation_probability=1.0, rank=rank, world=4).epoch(2):
             for label, seen in zip(batch.labels, batch.seen, strict=True):
                 # a JPEG's coefficient may round another way for a last bit
                 assert ((of_one[int(label)] - seen).abs() > 1e-4).float().mean() < 0.01
@@ -202,7 +204,7 @@ def test_a_batch_shows_each_photo_as_its_own_degradation_is(split: LabSplit) -> 
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_a_degraded_photo_is_the_gray_photo_that_it_is_in_every_space(split: LabSplit, name: str) -> None:
     space = SPACES[name]
-    for batch in epoch(split, degrade=0.5):
+    for batch in epoch(split, degradation_probability=0.5):
         there = batch.in_space(space)
         lightness, chroma = space.from_net_lab(batch.lightness, batch.chroma)
         assert torch.equal(there.lightness, lightness)

@@ -215,9 +215,9 @@ def test_damage_ranks_by_its_strength(tmp_path):
     }
     for kind, names in rising.items():
         for column, metric in enumerate(METRICS_OF_LITE2):
-            figures = [found[name][column] for name in names]
-            assert figures == sorted(figures), (kind, metric, figures)
-            assert figures[-1] > figures[0]
+            metrics = [found[name][column] for name in names]
+            assert metrics == sorted(metrics), (kind, metric, metrics)
+            assert metrics[-1] > metrics[0]
 
 
 # published: the publishers' layouts with random weights, served from this machine
@@ -255,7 +255,7 @@ def imagenet_folder(published_files: dict[str, Path], tmp_path_factory: pytest.T
             url, server.files[path.name] = f"{server.url}{path.name}", path.read_bytes()
             patched.setitem(PUBLISHED, name, replace(PUBLISHED[name], url=url, sha256=sha256_of(path)))
         state = torch.get_rng_state()
-        make_features(Features(network="imagenet", perceptual="imagenet", torchvision=True), out)
+        make_features(Features(network="imagenet", perceptual="imagenet", fid_torchvision=True), out)
         assert torch.equal(torch.get_rng_state(), state)
         assert sorted(server.asked) == sorted((path.name, None) for path in published_files.values())
     return out
@@ -361,7 +361,7 @@ def test_no_torchvision_unless_asked_for(folder):
 # perceptual
 
 
-def teacher_of(folder: Path) -> PerceptualNetwork:
+def perceptual_of(folder: Path) -> PerceptualNetwork:
     state = torch.get_rng_state()
     network = load_perceptual(folder)
     assert torch.equal(torch.get_rng_state(), state)
@@ -388,7 +388,7 @@ def test_lite1_is_the_perceptual_network(folder):
 
 def test_lite1s_layers_are_another_implementations_with_no_position_larger_than_another(folder):
     levels, _, rgb = theirs(1, 240)
-    layers = teacher_of(folder).layers(rgb)
+    layers = perceptual_of(folder).layers(rgb)
     assert [tuple(layer.shape[1:]) for layer in layers] == [(16, 120, 120), (24, 60, 60), (40, 30, 30), (112, 15, 15)]
     for ours, level in zip(layers, levels[:4], strict=True):
         want = level / level.square().mean(dim=1, keepdim=True).sqrt()
@@ -409,8 +409,8 @@ def test_vgg_layers_are_torchvisions(imagenet_folder, published_files):
     with torch.no_grad():
         vgg(transform(rgb))
 
-    teacher = teacher_of(imagenet_folder)
-    layers = teacher.layers(rgb)
+    perceptual = perceptual_of(imagenet_folder)
+    layers = perceptual.layers(rgb)
     assert [tuple(layer.shape[1:]) for layer in layers] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
     for ours, theirs in zip(layers, seen, strict=True):
         assert float(theirs.std()) > 0
@@ -422,32 +422,32 @@ def test_vgg_layers_are_torchvisions(imagenet_folder, published_files):
     }
 
 
-@pytest.mark.parametrize("teachers", ["folder", "imagenet_folder"])
-def test_the_perceptual_loss_is_the_mean_of_system_bs_map(teachers, request):
+@pytest.mark.parametrize("networks", ["folder", "imagenet_folder"])
+def test_the_perceptual_loss_is_the_mean_of_system_bs_map(networks, request):
     """Per pixel: each layer's absolute difference, mean over channels, enlarged to the photo; the layers are added."""
-    teacher = teacher_of(request.getfixturevalue(teachers))
+    perceptual = perceptual_of(request.getfixturevalue(networks))
     a, b = (photos_of_two_hues(2, seed) for seed in (5, 6))
     per_pixel = torch.zeros(2, 32, 32)
-    for x, y in zip(teacher.layers(a), teacher.layers(b), strict=True):
+    for x, y in zip(perceptual.layers(a), perceptual.layers(b), strict=True):
         per_pixel += F.interpolate((x - y).abs().mean(dim=1, keepdim=True), 32, mode="nearest")[:, 0]
-    loss = teacher.perceptual_loss(a, b)
+    loss = perceptual.perceptual_loss(a, b)
     assert loss.shape == ()
     assert float(loss) > 0
     torch.testing.assert_close(loss, per_pixel.mean())
-    assert float(teacher.perceptual_loss(a, a)) == 0
+    assert float(perceptual.perceptual_loss(a, a)) == 0
 
 
 def test_its_gradient_goes_to_the_prediction_alone(folder):
-    teacher = teacher_of(folder)
+    perceptual = perceptual_of(folder)
     truth = photos_of_two_hues(2, seed=5).requires_grad_()
     gray = truth.detach().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1).clone().requires_grad_()
-    start = teacher.perceptual_loss(gray, truth)
+    start = perceptual.perceptual_loss(gray, truth)
     start.backward()
     assert truth.grad is None
     assert gray.grad is not None
     with torch.no_grad():
         step = gray - 1e-3 * gray.grad / gray.grad.abs().max()
-        assert float(teacher.perceptual_loss(step, truth)) < float(start)
+        assert float(perceptual.perceptual_loss(step, truth)) < float(start)
 
 
 def test_training_imports_no_feature_network():

@@ -8,37 +8,31 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from conftest import CHECKOUT, Project
+from conftest import CHECKOUT, Project, write_tolerances
+from scipy import stats
 
-from tintype.config import FLOOR_NAMES, Gate, load_project
+from tintype.config import BASELINE_NAMES, load_project
 from tintype.errors import UserError
-from tintype.metrics.registry import check_names, metric_of
 from tintype.project.gate.compare import Verdict, compare
 from tintype.project.gate.show import as_json, as_markdown, as_text
-from tintype.project.gate.tolerances import DEVIATIONS, tolerances
+from tintype.project.gate.tolerances import DEVIATIONS, checked, tolerances
+from tintype.project.pipeline import Pipeline
 
-GATE = Gate.model_validate(
-    {
-        "too_good": 10,
-        "tolerances": {
-            "psnr": {"direction": "max", "absolute": 0.1, "relative": 0.01},
-            "ciede2000": {"direction": "min", "absolute": 0.5, "relative": 0},
-            "colorfulness": {"direction": "none", "absolute": 2, "relative": 0},
-            "fid_lite2": {"direction": "min", "absolute": 0, "relative": 0.1},
-        },
-    }
+OF_ROW = {"psnr": 0.3, "ciede2000": 0.5, "colorfulness": 2.0, "fid_lite2": 0.2}
+GATE = checked(
+    {"too_good": 10.0, "measured": {"seeds": 10}, "tolerances": dict.fromkeys(("row", "kept", "a", "b"), OF_ROW)}
 )
 
 
 def verdict(metric, then, now, without_chance=()):
-    (figure,) = compare({"row": {metric: then}}, {"row": {metric: now}}, GATE, without_chance)
-    return figure.verdict
+    (value,) = compare({"row": {metric: then}}, {"row": {metric: now}}, GATE, without_chance)
+    return value.verdict
 
 
 @pytest.mark.parametrize(
     ("metric", "then", "now", "expected"),
     [
-        ("psnr", 20.0, 19.71, Verdict.SAME),  # 0.1 + 0.01 * 20 = 0.3
+        ("psnr", 20.0, 19.71, Verdict.SAME),
         ("psnr", 20.0, 19.69, Verdict.WORSE),
         ("psnr", 20.0, 20.31, Verdict.IMPROVED),
         ("psnr", 20.0, 23.01, Verdict.TOO_GOOD),
@@ -49,7 +43,7 @@ def verdict(metric, then, now, without_chance=()):
         ("colorfulness", 50.0, 51.9, Verdict.SAME),
         ("colorfulness", 50.0, 52.1, Verdict.MOVED),
         ("colorfulness", 50.0, 47.9, Verdict.MOVED),
-        ("fid_lite2", -2.0, -1.9, Verdict.SAME),  # the tolerance is of the size, not of the sign
+        ("fid_lite2", -2.0, -1.9, Verdict.SAME),
         ("ciede2000", 9.0, math.nan, Verdict.MISSING),
         ("ciede2000", 9.0, math.inf, Verdict.MISSING),
         ("ciede2000", math.nan, 9.0, Verdict.NEW),
@@ -77,14 +71,14 @@ def test_where_no_chance_came_in_a_figure_must_stay(metric, then, now, expected)
 
 def test_a_floor_never_improves():
     then, now = {"gray": {"fid_lite2": 30.0, "psnr": 19.0}}, {"gray": {"fid_lite2": 3.0, "psnr": 19.02}}
-    assert [figure.verdict for figure in compare(then, now, GATE, ["gray"])] == [Verdict.MOVED, Verdict.MOVED]
+    assert [value.verdict for value in compare(then, now, GATE, ["gray"])] == [Verdict.MOVED, Verdict.MOVED]
 
 
 def test_what_is_gone_fails_and_what_is_new_is_told():
     then = {"gray": {"psnr": 19.0}, "gone": {"psnr": 20.0}, "kept": {"psnr": 20.0, "ciede2000": 9.0}}
     now = {"gray": {"psnr": 19.0}, "kept": {"psnr": 20.0}, "fresh": {"psnr": 21.0, "ciede2000": math.nan}}
-    found = {(figure.row, figure.metric): figure for figure in compare(then, now, GATE, ["gray"])}
-    assert {key: figure.verdict for key, figure in found.items()} == {
+    found = {(value.row, value.metric): value for value in compare(then, now, GATE, ["gray"])}
+    assert {key: value.verdict for key, value in found.items()} == {
         ("gray", "psnr"): Verdict.SAME,
         ("gone", "psnr"): Verdict.MISSING,
         ("kept", "psnr"): Verdict.SAME,
@@ -97,13 +91,13 @@ def test_what_is_gone_fails_and_what_is_new_is_told():
 
 
 def test_a_metric_without_a_tolerance_is_not_judged_and_the_result_says_so():
-    (figure,) = compared = compare({"row": {"ssim": 0.8}}, {"row": {"ssim": 0.1}}, GATE, [])
-    assert (figure.verdict, figure.tolerance, figure.verdict.fails) == (Verdict.NOT_JUDGED, None, False)
+    (value,) = compared = compare({"row": {"ssim": 0.8}}, {"row": {"ssim": 0.1}}, GATE, [])
+    assert (value.verdict, value.tolerance, value.verdict.fails) == (Verdict.NOT_JUDGED, None, False)
     first, last = as_text(compared, "main").splitlines()[1:]
-    assert first.endswith("not judged: it has no tolerance, `tintype gate --calibrate` measures one")
+    assert first.endswith("not judged: it has no tolerance, `tintype calibrate` measures one")
     assert last == "gate passed against main: 1 not judged"
     gone = compare({"row": {"ssim": 0.8}}, {"row": {}}, GATE, [])
-    assert [figure.verdict for figure in gone] == [Verdict.MISSING]
+    assert [value.verdict for value in gone] == [Verdict.MISSING]
 
 
 def test_the_result_for_people_and_machines():
@@ -119,7 +113,7 @@ def test_the_result_for_people_and_machines():
     assert "| `a` | psnr | 20.00 | 19.00 | -1.00 | ±0.30 | worse |" in markdown
     told = json.loads(as_json(compared, "main"))
     assert told["passed"] is False
-    assert [(f["row"], f["metric"], f["fails"]) for f in told["figures"]] == [
+    assert [(f["row"], f["metric"], f["fails"]) for f in told["metrics"]] == [
         ("a", "psnr", True),
         ("a", "ciede2000", False),
         ("b", "psnr", False),
@@ -132,46 +126,58 @@ def test_json_has_no_number_where_there_is_none():
     def refused(constant):
         raise AssertionError(f"{constant} is no JSON")
 
-    (figure,) = json.loads(as_json(compared, "main"), parse_constant=refused)["figures"]
-    assert (figure["then"], figure["now"], figure["fails"]) == (20.0, None, True)
+    (value,) = json.loads(as_json(compared, "main"), parse_constant=refused)["metrics"]
+    assert (value["then"], value["now"], value["fails"]) == (20.0, None, True)
 
 
-def test_a_tolerance_lies_over_every_rows_spread():
-    # psnr: standard deviations 1 at 10 and 3 at 20, so that the lowest line over both goes through both:
-    # 0.2 * size - 1 would have a negative absolute part, so relative alone: the larger of 1 / 10 and 3 / 20.
-    # ciede2000: 1 at 10 and 1.5 at 20: 0.5 + 0.05 * size.
-    spread = pd.DataFrame(
+def test_a_tolerance_is_seven_deviations_of_its_own_row():
+    seed_metrics = pd.DataFrame(
         {
-            "row": ["a", "a", "a", "b", "b", "b"],
-            "seed": [1, 2, 3, 1, 2, 3],
-            "psnr": [9.0, 10.0, 11.0, 17.0, 20.0, 23.0],
-            "ciede2000": [9.0, 10.0, 11.0, 18.5, 20.0, 21.5],
-            "ssim": [0.8, 0.8, 0.8, 0.9, 0.9, 0.9],
+            "row": ["a", "a", "a", "b", "b", "b", "gray", "gray", "gray"],
+            "seed": [1, 2, 3] * 3,
+            "psnr": [9.0, 10.0, 11.0, 17.0, 20.0, 23.0, 9.0, 9.0, 9.0],  # deviations 1 and 3
+            "ssim": [0.8, 0.8, 0.8, 0.9, 0.9, 0.9, 0.5, 0.5, 0.5],
+            "class_accuracy": [0.5, 0.6, 0.7, *[math.nan] * 6],
         }
     )
-    found = tolerances(spread)
-    assert (found["psnr"].direction, found["ciede2000"].direction) == ("max", "min")
-    assert (found["psnr"].absolute, found["psnr"].relative) == (0, pytest.approx(0.15 * DEVIATIONS, rel=0.05))
-    assert found["ciede2000"].absolute == pytest.approx(0.5 * DEVIATIONS, rel=0.05)  # rounded up to two digits
-    assert found["ciede2000"].relative == pytest.approx(0.05 * DEVIATIONS, rel=0.05)
-    assert (found["ssim"].absolute, found["ssim"].relative) == (0.001, 0)  # no spread: what a table shows
+    found = tolerances(seed_metrics)
+    assert found == {
+        "a": {"psnr": 7.0, "ssim": 0.001, "class_accuracy": 0.7},  # no spread: what a table shows
+        "b": {"psnr": 21.0, "ssim": 0.001},
+    }
 
 
-def test_the_default_projects_tolerances_are_those_of_its_spread():
-    spread = pd.read_csv(CHECKOUT / "report/spread.csv")
-    gate = load_project(CHECKOUT / "params.yaml").gate
-    assert gate is not None
-    assert gate.tolerances == tolerances(spread)
-    assert spread["seed"].nunique() >= 5
-    assert set(spread["row"]) == {*FLOOR_NAMES, *load_project(CHECKOUT / "params.yaml").rows}
+def test_tolerances_are_rounded_up_to_two_digits():
+    seed_metrics = pd.DataFrame({"row": ["a", "a"], "seed": [1, 2], "psnr": [20.0, 20.0 + 0.1234 * math.sqrt(2)]})
+    assert tolerances(seed_metrics)["a"]["psnr"] == 0.87  # 7 * 0.1234 = 0.8638
 
 
-def test_a_metric_that_only_some_rows_have_is_judged_by_those():
-    spread = pd.DataFrame(
-        {"row": ["a", "a", "b", "b"], "seed": [1, 2, 1, 2], "psnr": [20.0, 20.0 + math.sqrt(2), math.nan, math.nan]}
-    )
-    found = tolerances(spread)["psnr"]
-    assert found.around(20.7) == pytest.approx(DEVIATIONS, rel=0.05)
+def test_an_honest_rerun_fails_one_metric_in_2500():
+    """As `DEVIATIONS` says: by Student's t, of the difference of two runs over a deviation that ten seeds gave."""
+    assert stats.t.sf(DEVIATIONS / math.sqrt(2), df=9) == pytest.approx(1 / 2500, rel=0.05)
+
+
+def test_the_default_projects_tolerances_are_those_of_its_seeds():
+    seed_metrics = pd.read_csv(CHECKOUT / "report/spread.csv")
+    gate = checked(yaml.safe_load((CHECKOUT / "gate.yaml").read_text()))
+    assert gate.tolerances == tolerances(seed_metrics)
+    assert gate.measured["seeds"] == seed_metrics["seed"].nunique()
+    assert set(seed_metrics["row"]) == {*BASELINE_NAMES, *load_project(CHECKOUT / "params.yaml").rows}
+
+
+def test_each_seed_of_the_default_project_passes_by_the_tolerances_of_the_others():
+    seed_metrics = pd.read_csv(CHECKOUT / "report/spread.csv")
+
+    def of(seed: int) -> dict:
+        rows = seed_metrics[seed_metrics["seed"] == seed].drop(columns="seed").set_index("row")
+        return {row: values.dropna().to_dict() for row, values in rows.iterrows()}
+
+    seeds = sorted(seed_metrics["seed"].unique())
+    for seed, before in zip(seeds, [*seeds[1:], seeds[0]], strict=True):
+        others = tolerances(seed_metrics[seed_metrics["seed"] != seed])
+        gate = checked({"too_good": 10.0, "measured": {}, "tolerances": others})
+        failing = [one for one in compare(of(before), of(seed), gate, BASELINE_NAMES) if one.verdict.fails]
+        assert failing == [], seed
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +188,7 @@ def gated_project(finished_project, tmp_path_factory):
     project = Project(root)
     project.run("dvc", "cache", "dir", "--local", str(finished_project.root / ".dvc/cache"))
     project.run("dvc", "checkout", "-q")
-    names = json.loads((root / "metrics/wgan_gp_l2_class.json").read_text())  # with class_accuracy, the others' too
-    wide = {
-        name: {"direction": metric_of(name).direction or "none", "absolute": 0.01, "relative": 0.5} for name in names
-    }
-    project.change_params({"gate": {"too_good": 10.0, "tolerances": wide}})
+    write_tolerances(project, Pipeline(root).metrics(), relative=0.5)
     project.commit("tolerances")
     return project
 
@@ -194,7 +196,7 @@ def gated_project(finished_project, tmp_path_factory):
 def test_the_gate_needs_no_run_of_what_did_not_change(gated_project):
     done = gated_project.run("tintype", "gate", "--against", "HEAD~1")
     assert done.stdout == f"gate passed against HEAD~1: {4 * 12 + 1} same\n"
-    assert "Data and pipelines are up to date" in gated_project.run("dvc", "repro", "evaluate", "floors").stdout
+    assert "Data and pipelines are up to date" in gated_project.run("dvc", "repro", "evaluate", "baselines").stdout
 
 
 def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_project):
@@ -205,13 +207,13 @@ def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_project):
     try:
         stale = gated_project.run("tintype", "gate", check=False)
         assert stale.returncode == 2
-        assert stale.stderr.startswith("error: the figures here are not those of the code and params here: ")
+        assert stale.stderr.startswith("error: the metrics here are not those of the code and params here: ")
         assert "its code changed; run `dvc repro` first" in stale.stderr
 
-        gated_project.run("dvc", "repro", "evaluate", "floors")
+        gated_project.run("dvc", "repro", "evaluate", "baselines")
         leak = gated_project.run("tintype", "gate", "--json", check=False)
         assert leak.returncode == 1
-        failing = {(f["row"], f["metric"]) for f in json.loads(leak.stdout)["figures"] if f["fails"]}
+        failing = {(f["row"], f["metric"]) for f in json.loads(leak.stdout)["metrics"] if f["fails"]}
         assert {("gray", "ciede2000"), ("gan_l1", "ciede2000"), ("wgan_gp_l2_class", "psnr")} <= failing
     finally:
         gated_project.run("git", "checkout", "-q", ".")
@@ -221,7 +223,7 @@ def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_project):
 def test_a_row_that_is_gone_closes_the_gate(gated_project):
     gated_project.change_params({"rows": {"gan_l1": {}}})
     try:
-        gated_project.run("dvc", "repro", "evaluate", "floors")
+        gated_project.run("dvc", "repro", "evaluate", "baselines")
         done = gated_project.run("tintype", "gate", "--md", check=False)
     finally:
         gated_project.run("git", "checkout", "-q", ".")
@@ -234,21 +236,21 @@ def test_a_row_that_is_gone_closes_the_gate(gated_project):
 def test_no_change_is_judged_by_tolerances_that_it_brings_along(gated_project):
     metrics = gated_project.root / "metrics/gan_l1.json"
     kept = metrics.read_text()
-    # A project at a revision with better figures than it has now; and with it a change that calls this loss chance.
+    # A project at a revision with better metrics than it has now; and with it a change that calls this loss chance.
     metrics.write_text(json.dumps({**json.loads(kept), "psnr": 60.0}))
-    gated_project.commit("better figures")
+    gated_project.commit("better metrics")
     metrics.write_text(kept)
     try:
-        gated_project.change_params({"gate": {"tolerances": {"psnr": {"absolute": 1000.0}}}})
+        write_tolerances(gated_project, Pipeline(gated_project.root).metrics(), relative=1000.0)
         done = gated_project.run("tintype", "gate", check=False)
         assert done.returncode == 1
         assert next(line.split()[:2] for line in done.stdout.splitlines() if "worse" in line) == ["gan_l1", "psnr"]
 
-        gated_project.change_params({"gate": {"tolerances": {"psnr": {"direction": "min"}}}})
+        (gated_project.root / "gate.yaml").write_text("too_good: 0.5\n")
         done = gated_project.run("tintype", "gate", check=False)
         assert (done.returncode, done.stderr) == (
             2,
-            "error: gate.tolerances.psnr.direction = 'min': allowed: 'max'\n",
+            "error: gate.yaml.too_good = 0.5: input should be greater than 1\n",
         )
     finally:
         gated_project.run("git", "reset", "-q", "--hard", "HEAD~1")
@@ -305,7 +307,7 @@ def test_a_project_without_tolerances_or_git_is_told_so(finished_project, gated_
     done = finished_project.run("tintype", "gate", check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: gate: not in params.yaml; `tintype gate --calibrate` measures and writes it\n",
+        "error: gate.yaml: no such file; `tintype calibrate` measures the tolerances and writes it\n",
     )
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(gated_project.root / name, tmp_path)
@@ -317,14 +319,19 @@ def test_a_project_without_tolerances_or_git_is_told_so(finished_project, gated_
 @pytest.mark.parametrize(
     ("tolerances", "message"),
     [
-        ({"psnr": {"direction": "min", "absolute": 1.0, "relative": 0.0}}, "gate.tolerances.psnr.direction = 'min'"),
-        ({"psrn": {"direction": "max", "absolute": 1.0, "relative": 0.0}}, "metric 'psrn': unknown; allowed: psnr"),
-        ({"psnr": {"direction": "max", "absolute": -1.0, "relative": 0.0}}, "gate.tolerances.psnr.absolute = -1.0"),
+        ({"a": {"psrn": 1.0}}, "gate.yaml: tolerances.a: metric 'psrn': unknown; allowed: psnr"),
+        ({"a": {"psnr": -1.0}}, "gate.yaml.tolerances.a.psnr = -1.0: input should be greater than or equal to 0"),
+        ({"a": {"psnr": math.inf}}, "gate.yaml.tolerances.a.psnr = inf: input should be a finite number"),
+        ({}, "gate.yaml.tolerances = {}: dictionary should have at least 1 item"),
     ],
 )
-def test_tolerances_that_make_no_sense_are_refused(tmp_path, tolerances, message):
-    params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
-    params["gate"] = {"too_good": 10.0, "tolerances": tolerances}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+def test_tolerances_that_make_no_sense_are_refused(tolerances, message):
     with pytest.raises(UserError, match=re.escape(message)):
-        check_names(load_project(tmp_path / "params.yaml"))
+        checked({"too_good": 10.0, "measured": {"seeds": 10}, "tolerances": tolerances})
+
+
+def test_a_gate_in_params_is_refused_with_the_new_place(tmp_path):
+    params = {**yaml.safe_load((CHECKOUT / "params.yaml").read_text()), "gate": {"too_good": 10.0}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(UserError, match=r"^gate: is now gate\.yaml, a file of its own, which `tintype calibrate` wri"):
+        load_project(tmp_path / "params.yaml")

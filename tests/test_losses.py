@@ -15,8 +15,8 @@ from tintype.losses import (
     ADVERSARIAL,
     Criterion,
     clip_weights,
-    critic_success,
-    critic_terms,
+    discriminator_success,
+    discriminator_terms,
     generator_terms,
     gradient_penalty,
     penalty_terms,
@@ -27,26 +27,28 @@ BCE = Loss(l1_weight=0)
 WGAN = Loss(adversarial="wgan_gp", l1_weight=0)
 
 
-def terms_of(loss, chroma, truth, *, lightness=None, labels=None, fake_logits=None, space="lab", teacher=None, **more):
+def terms_of(
+    loss, chroma, truth, *, lightness=None, labels=None, fake_logits=None, space="lab", perceptual_network=None, **more
+):
     """Of a prediction, and a batch with the truth."""
     lightness = torch.zeros_like(truth[:, :1]) if lightness is None else lightness
     bin_weights = more.pop("bin_weights", None)
     prediction = Prediction(chroma, **{"class_logits": None, "bin_logits": None, **more})
-    criterion = Criterion(loss, SPACES[space], teacher, bin_weights)
+    criterion = Criterion(loss, SPACES[space], perceptual_network, bin_weights)
     return generator_terms(criterion, Batch(lightness, truth, labels, lightness), prediction, fake_logits)
 
 
 def linear(w):
-    """The critic <w, x>: its gradient is w wherever it is taken."""
+    """The discriminator <w, x>: its gradient is w wherever it is taken."""
     return lambda lightness, chroma: (chroma * w).sum(dim=(1, 2, 3)).reshape(-1, 1, 1, 1)
 
 
 def test_bce_by_hand():
     # sigmoid(0) = 1/2; sigmoid(log 3) = 3/4
-    terms = critic_terms(BCE, torch.tensor([[[[math.log(3)]]]]), torch.tensor([[[[0.0]]]]))
-    assert list(terms) == ["critic_real", "critic_fake"]
-    assert terms["critic_real"].item() == pytest.approx(-(0.9 * math.log(3 / 4) + 0.1 * math.log(1 / 4)))
-    assert terms["critic_fake"].item() == pytest.approx(math.log(2))
+    terms = discriminator_terms(BCE, torch.tensor([[[[math.log(3)]]]]), torch.tensor([[[[0.0]]]]))
+    assert list(terms) == ["discriminator_real", "discriminator_fake"]
+    assert terms["discriminator_real"].item() == pytest.approx(-(0.9 * math.log(3 / 4) + 0.1 * math.log(1 / 4)))
+    assert terms["discriminator_fake"].item() == pytest.approx(math.log(2))
     # the generator's target is 1, not 0.9
     chroma = torch.zeros(1, 2, 1, 1)
     terms = terms_of(BCE, chroma, chroma, fake_logits=torch.tensor([[[[math.log(3)]]]]))
@@ -57,18 +59,21 @@ def test_bce_by_hand():
 def test_bce_as_torch_has_it():
     torch.manual_seed(1)
     real, fake = torch.randn(2, 4, 1, 6, 6)
-    terms = critic_terms(Loss(real_label=0.8), real, fake)
+    terms = discriminator_terms(Loss(real_label=0.8), real, fake)
     probability = torch.sigmoid(real.double())
     want = -(0.8 * probability.log() + 0.2 * (1 - probability).log()).mean()
-    assert terms["critic_real"].item() == pytest.approx(want.item(), rel=1e-6)
+    assert terms["discriminator_real"].item() == pytest.approx(want.item(), rel=1e-6)
     want = F.binary_cross_entropy(torch.sigmoid(fake.double()), torch.zeros_like(fake).double())
-    assert terms["critic_fake"].item() == pytest.approx(want.item(), rel=1e-6)
+    assert terms["discriminator_fake"].item() == pytest.approx(want.item(), rel=1e-6)
 
 
 def test_wasserstein_by_hand():
     real, fake = torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1), torch.tensor([-1.0, 2.0]).reshape(2, 1, 1, 1)
-    terms = critic_terms(WGAN, real, fake)
-    assert {name: term.item() for name, term in terms.items()} == {"critic_real": -2.0, "critic_fake": 0.5}
+    terms = discriminator_terms(WGAN, real, fake)
+    assert {name: term.item() for name, term in terms.items()} == {
+        "discriminator_real": -2.0,
+        "discriminator_fake": 0.5,
+    }
     chroma = torch.zeros(2, 2, 1, 1)
     loss = WGAN.model_copy(update={"adversarial_weight": 0.1})
     assert terms_of(loss, chroma, chroma, fake_logits=fake)["adversarial"].item() == pytest.approx(-0.05)
@@ -81,15 +86,15 @@ def test_least_squares_and_hinge_by_hand():
         "lsgan": ((0.25 + 1.21) / 4, (0.25 + 0.25) / 4, (2.25 + 0.25) / 4),
         "hinge": ((0.6 + 0) / 2, (0.5 + 1.5) / 2, 0.0),
     }
-    for name, figures in want.items():
+    for name, metrics in want.items():
         loss = Loss(adversarial=name, **only)
-        terms = critic_terms(loss, real, fake) | terms_of(loss, zeros, zeros, fake_logits=fake)
-        assert [term.item() for term in terms.values()] == pytest.approx(figures)
+        terms = discriminator_terms(loss, real, fake) | terms_of(loss, zeros, zeros, fake_logits=fake)
+        assert [term.item() for term in terms.values()] == pytest.approx(metrics)
 
 
 def test_success_is_the_share_on_the_right_side():
     real, fake = torch.tensor([0.4, 2.0, -1.0, 3.0]), torch.tensor([-0.5, 0.6, 0.4, -2.0])
-    success = {name: critic_success(Loss(adversarial=name), real, fake) for name in ADVERSARIAL}
+    success = {name: discriminator_success(Loss(adversarial=name), real, fake) for name in ADVERSARIAL}
     for name in ("bce", "hinge"):
         assert [float(share) for share in success[name].values()] == [0.75, 0.5]
     assert [float(share) for share in success["lsgan"].values()] == [0.5, 0.75]
@@ -98,14 +103,14 @@ def test_success_is_the_share_on_the_right_side():
 
 def test_only_wgan_clips():
     for name in ADVERSARIAL:
-        critic = torch.nn.Linear(50, 50)
-        torch.nn.init.normal_(critic.weight)
-        clip_weights(Loss(adversarial=name, clip=0.5), critic)
-        assert (critic.weight.abs().max().item() == 0.5) == (name == "wgan")
+        discriminator = torch.nn.Linear(50, 50)
+        torch.nn.init.normal_(discriminator.weight)
+        clip_weights(Loss(adversarial=name, weight_clip=0.5), discriminator)
+        assert (discriminator.weight.abs().max().item() == 0.5) == (name == "wgan")
 
 
 @pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
-def test_gradient_penalty_of_a_linear_critic(norm):
+def test_gradient_penalty_of_a_linear_discriminator(norm):
     torch.manual_seed(1)
     w = torch.randn(2, 4, 4, dtype=torch.float64)
     w = (norm * w / w.norm()).requires_grad_()
@@ -133,24 +138,24 @@ def test_gradient_penalty_is_per_photo_and_between_real_and_fake():
 
 
 def test_gradient_penalty_sums_over_patches_and_leaves_lightness_out():
-    def critic(lightness, chroma):  # two patches, each with the gradient 1 by the one chroma value
+    def discriminator(lightness, chroma):  # two patches, each with the gradient 1 by the one chroma value
         return torch.cat([chroma[:, :1], chroma[:, :1]], dim=3) + 100 * lightness
 
     zeros = torch.zeros(2, 2, 1, 1)
-    assert gradient_penalty(critic, torch.zeros(2, 1, 1, 2), zeros, zeros).item() == pytest.approx((2 - 1) ** 2)
+    assert gradient_penalty(discriminator, torch.zeros(2, 1, 1, 2), zeros, zeros).item() == pytest.approx((2 - 1) ** 2)
 
 
-def test_gradient_penalty_changes_the_critics_gradients():
+def test_gradient_penalty_changes_the_discriminators_gradients():
     torch.manual_seed(1)
-    critic = build_discriminator(Discriminator(filters=4, norm="none"), "lab", 32)
+    discriminator = build_discriminator(Discriminator(filters=4, norm="none"), "lab", 32)
     lightness, real, fake = torch.rand(2, 1, 32, 32), *torch.rand(2, 2, 2, 32, 32)
 
     def gradients(loss):
-        critic.zero_grad()
-        terms = critic_terms(loss, critic(lightness, real), critic(lightness, fake))
-        terms |= penalty_terms(loss, critic, lightness, real, fake)
+        discriminator.zero_grad()
+        terms = discriminator_terms(loss, discriminator(lightness, real), discriminator(lightness, fake))
+        terms |= penalty_terms(loss, discriminator, lightness, real, fake)
         torch.stack(list(terms.values())).sum().backward()
-        return {name: p.grad.clone() for name, p in critic.named_parameters()}, terms
+        return {name: p.grad.clone() for name, p in discriminator.named_parameters()}, terms
 
     without, terms = gradients(WGAN.model_copy(update={"gradient_penalty_weight": 0.0}))
     assert "gradient_penalty" not in terms
@@ -190,15 +195,15 @@ def test_reconstruction_in_rgb_is_of_the_colors_that_both_chromas_make(space):
     assert term.item() == pytest.approx(3 * (mixed - truth).abs().mean().item(), rel=1e-4)
 
 
-def test_the_perceptual_term_is_the_teachers_word_on_rgb():
-    class Teacher:
+def test_the_perceptual_term_is_the_perceptual_networks_loss_of_rgb():
+    class Fixed:
         def perceptual_loss(self, predicted, truth):
             assert predicted.shape[1] == truth.shape[1] == 3
             return (predicted - truth).abs().sum()
 
     black, blue = torch.zeros(1, 3, 1, 1), torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
     loss = Loss(l1_weight=0.0, perceptual_weight=5.0)
-    assert terms_of(loss, blue, black, space="rgb", teacher=Teacher())["perceptual"].item() == 5
+    assert terms_of(loss, blue, black, space="rgb", perceptual_network=Fixed())["perceptual"].item() == 5
 
 
 def test_bins_term_by_hand():
@@ -244,6 +249,6 @@ def test_terms_are_float32_after_autocast(adversarial):
     half = torch.ones(2, 2, 1, 1, dtype=torch.bfloat16)
     labels = torch.zeros(2, dtype=torch.long)
     terms = terms_of(loss, half, half.float(), class_logits=half[:, :, 0, 0], labels=labels, fake_logits=half)
-    terms |= critic_terms(loss, half, half)
+    terms |= discriminator_terms(loss, half, half)
     terms |= penalty_terms(loss, linear(torch.ones(2, 1, 1)), half[:, :1].float(), half.float(), half)
     assert {term.dtype for term in terms.values()} == {torch.float32}

@@ -16,7 +16,7 @@ from torch import Tensor
 from tintype.color.colorfulness import colorfulness
 from tintype.color.lab import lab_to_net, rgb_to_lab
 from tintype.color.spaces import SPACES
-from tintype.config import FLOOR_NAMES, Evaluate
+from tintype.config import BASELINE_NAMES, Evaluate
 from tintype.data.cache import LabSplit, decode, encode
 from tintype.errors import UserError
 from tintype.features import imagenet
@@ -25,7 +25,7 @@ from tintype.features.network import FeatureNetwork
 from tintype.features.reference import embed_truth, lab_planes, shown
 from tintype.metrics import distributions
 from tintype.metrics import evaluation as evaluation_module
-from tintype.metrics.baselines import FLOORS
+from tintype.metrics.baselines import BASELINES
 from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances
 from tintype.metrics.evaluation import evaluate
@@ -108,7 +108,7 @@ def pair(split: LabSplit) -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def figures(split: LabSplit) -> dict[str, float]:
+def metrics(split: LabSplit) -> dict[str, float]:
     return evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU)
 
 
@@ -149,22 +149,22 @@ def test_psnr_of_equal_photos_is_the_cap(pair):
     )
 
 
-def test_pooled_figures_weigh_errors_and_the_mean_weighs_photos(figures, pair):
+def test_pooled_figures_weigh_errors_and_the_mean_weighs_photos(metrics, pair):
     errors = squared_error(*pair).double()
-    assert figures["rmse"] == pytest.approx(float(errors.mean().sqrt()), rel=1e-6)
-    assert figures["psnr_pooled"] == pytest.approx(-20 * math.log10(figures["rmse"]), rel=1e-6)
-    assert figures["psnr"] == pytest.approx(float(psnr(errors).mean()), rel=1e-6)
-    assert figures["psnr"] > figures["psnr_pooled"] + 1
+    assert metrics["rmse"] == pytest.approx(float(errors.mean().sqrt()), rel=1e-6)
+    assert metrics["psnr_pooled"] == pytest.approx(-20 * math.log10(metrics["rmse"]), rel=1e-6)
+    assert metrics["psnr"] == pytest.approx(float(psnr(errors).mean()), rel=1e-6)
+    assert metrics["psnr"] > metrics["psnr_pooled"] + 1
 
 
-def test_l1_is_numpys(figures, pair):
+def test_l1_is_numpys(metrics, pair):
     predicted, truth = (photos.double().numpy() for photos in pair)
     want = np.abs(predicted - truth).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(absolute_error(*pair), want, rtol=1e-5)
-    assert figures["l1"] == pytest.approx(want.mean(), rel=1e-5)
+    assert metrics["mae"] == pytest.approx(want.mean(), rel=1e-5)
 
 
-def test_custom_accuracy_by_hand(figures, pair):
+def test_custom_accuracy_by_hand(metrics, pair):
     """Of four pixels one is too far in a single value, one in all three together."""
     truth = torch.full((2, 3, 2, 2), 0.5)
     predicted = truth.clone()
@@ -177,7 +177,7 @@ def test_custom_accuracy_by_hand(figures, pair):
     difference = (pair[0] - pair[1]).double().numpy()
     near = (np.abs(difference).max(axis=1) < 0.14) & (np.linalg.norm(difference, axis=1) < 0.17)
     assert 0.1 < near.mean() < 0.9
-    assert figures["custom_accuracy"] == pytest.approx(near.mean(), abs=1e-4)
+    assert metrics["custom_accuracy"] == pytest.approx(near.mean(), abs=1e-4)
 
 
 # color
@@ -206,10 +206,10 @@ def test_ciede2000_matches_scikit_image(pair):
     np.testing.assert_allclose(ciede2000(*pair), want, atol=1e-3)
 
 
-def test_colorfulness_gap_is_the_distance_of_the_means(figures, pair):
+def test_colorfulness_gap_is_the_distance_of_the_means(metrics, pair):
     predicted, true = (float(colorfulness(photos).double().mean()) for photos in pair)
-    assert figures["colorfulness"] == pytest.approx(predicted, rel=1e-6)
-    assert figures["colorfulness_gap"] == pytest.approx(abs(predicted - true), rel=1e-4)
+    assert metrics["colorfulness"] == pytest.approx(predicted, rel=1e-6)
+    assert metrics["colorfulness_gap"] == pytest.approx(abs(predicted - true), rel=1e-4)
 
 
 # distributions
@@ -285,7 +285,7 @@ def test_kid_keeps_at_most_so_many_photos(monkeypatch):
 
 
 @pytest.mark.parametrize("space", ["", "_lab_planes"])
-def test_every_figure_is_of_its_space(figures, split, space):
+def test_every_figure_is_of_its_space(metrics, split, space):
     lightness, chroma = lab_to_net(decode(split.codes))
     view = lab_planes if space else shown
     predicted, truth = view(lightness, noisy(chroma)), view(lightness, chroma)
@@ -294,18 +294,18 @@ def test_every_figure_is_of_its_space(figures, split, space):
     want = {
         "ssim": float(ssim(predicted, truth).mean()),
         "rmse": float((predicted - truth).square().mean().sqrt()),
-        "l1": float((predicted - truth).abs().mean()),
+        "mae": float((predicted - truth).abs().mean()),
         "feature_distance_lite2": float(network.distance(predicted, truth).mean()),
         "fid_lite2": frechet(*embedded),
         "kid_lite2": polynomial_mmd(*embedded),
     }
     for name, value in want.items():
-        assert figures[name + space] == pytest.approx(value, rel=1e-4), name
+        assert metrics[name + space] == pytest.approx(value, rel=1e-4), name
 
 
-def test_the_spaces_are_not_the_same_and_lab_planes_flatters(figures):
-    assert figures["psnr_lab_planes"] > figures["psnr"] + 3
-    assert figures["rmse_lab_planes"] < figures["rmse"]
+def test_the_spaces_are_not_the_same_and_lab_planes_flatters(metrics):
+    assert metrics["psnr_lab_planes"] > metrics["psnr"] + 3
+    assert metrics["rmse_lab_planes"] < metrics["rmse"]
 
 
 def test_white_in_lab_planes():
@@ -313,15 +313,15 @@ def test_white_in_lab_planes():
     torch.testing.assert_close(white.flatten(), torch.tensor([1.0, 0.5, 0.5]), atol=1e-4, rtol=0)
 
 
-RGB_NAMES = """psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap
+RGB_NAMES = """psnr psnr_pooled ssim rmse mae custom_accuracy ciede2000 colorfulness colorfulness_gap
 feature_distance_lite2 fid_lite2 kid_lite2"""
-LAB_PLANES_NAMES = """psnr_lab_planes psnr_pooled_lab_planes ssim_lab_planes rmse_lab_planes l1_lab_planes
+LAB_PLANES_NAMES = """psnr_lab_planes psnr_pooled_lab_planes ssim_lab_planes rmse_lab_planes mae_lab_planes
 feature_distance_lite2_lab_planes fid_lite2_lab_planes kid_lite2_lab_planes"""
 
 
-def test_names_are_the_documented_ones(figures, split):
-    assert list(figures) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
-    published = evaluate(FLOORS["gray"](split), split, Published(), Evaluate(), CPU)
+def test_names_are_the_documented_ones(metrics, split):
+    assert list(metrics) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
+    published = evaluate(BASELINES["gray"](split), split, Published(), Evaluate(), CPU)
     names = RGB_NAMES.replace("feature_distance_lite2", "lpips").replace("_lite2", "").split()
     assert list(published) == names == metric_names("", ["rgb"])
     also = ["class_accuracy", "fid_torchvision"]
@@ -348,7 +348,7 @@ def test_a_perfect_prediction(split):
     for space in ("", "_lab_planes"):
         assert perfect["psnr" + space] == perfect["psnr_pooled" + space] == 100
         assert perfect["ssim" + space] == pytest.approx(1)
-        assert perfect["rmse" + space] == perfect["l1" + space] == perfect["feature_distance_lite2" + space] == 0
+        assert perfect["rmse" + space] == perfect["mae" + space] == perfect["feature_distance_lite2" + space] == 0
         assert perfect["fid_lite2" + space] == pytest.approx(0, abs=1e-6)
         assert perfect["kid_lite2" + space] <= 0  # unbiased: what is equal scores below 0
     assert perfect["ciede2000"] == perfect["colorfulness_gap"] == 0
@@ -379,13 +379,13 @@ def rgb_of(space: str, chroma: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def test_figures_of_other_spaces_are_in_rgb_too(split, space):
     """The true lightness with the predicted chroma, clipped and in 8 bits."""
     spoiled = Cheat(split, lambda chroma: (noisy(chroma) / 2 + 0.2).clamp(0, 1), space)
-    figures = evaluate(spoiled, split, Moments(), Evaluate(batch_size=8), CPU, space=space)
+    metrics = evaluate(spoiled, split, Moments(), Evaluate(batch_size=8), CPU, space=space)
     truth = smooth_photos(20).permute(0, 2, 3, 1).double().numpy()
     predicted = rgb_of(space, spoiled.chroma.permute(0, 2, 3, 1).double().numpy(), truth)
     difference = np.clip(predicted, 0, 1) - truth
-    assert figures["rmse"] == pytest.approx(np.sqrt((difference**2).mean()), rel=1e-3)
-    assert figures["l1"] == pytest.approx(np.abs(difference).mean(), rel=2e-3)
-    assert figures["rmse"] > 0.05
+    assert metrics["rmse"] == pytest.approx(np.sqrt((difference**2).mean()), rel=1e-3)
+    assert metrics["mae"] == pytest.approx(np.abs(difference).mean(), rel=2e-3)
+    assert metrics["rmse"] > 0.05
 
 
 def test_lab_planes_of_another_space_are_refused(split):
@@ -402,15 +402,15 @@ class Six(torch.nn.Module):
         return 3 * Moments().embed(rgb)
 
 
-def test_fid_torchvision_is_the_frechet_distance_of_its_features(split, pair, figures):
+def test_fid_torchvision_is_the_frechet_distance_of_its_features(split, pair, metrics):
     also = evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU, torchvision=Six())
     want = frechet(*(Six()(photos).double().numpy() for photos in pair))
     assert also.pop("fid_torchvision") == pytest.approx(want, rel=1e-4)
     assert want > 0.05
-    assert also == figures
+    assert also == metrics
 
 
-def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split, figures):
+def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split, metrics):
     """Twenty photos: eight of class 0, eight of class 1, four of none. Class 1 is said of all after the fifth."""
     labels = np.array([0] * 8 + [1] * 8 + [-1] * 4)
     labeled = LabSplit(split.codes, labels, split.names, ["a", "b"])
@@ -421,10 +421,10 @@ def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split
 
     also = evaluate(Cheat(split, noisy), labeled, Moments(), BOTH_SPACES, CPU, classify=classify)
     assert also.pop("class_accuracy") == 13 / 16
-    assert also == figures
+    assert also == metrics
 
 
-def test_the_true_photos_are_embedded_once_for_all_rows(split, figures):
+def test_the_true_photos_are_embedded_once_for_all_rows(split, metrics):
     class Counted(Moments):
         embedded = 0
 
@@ -442,20 +442,20 @@ def test_the_true_photos_are_embedded_once_for_all_rows(split, figures):
     )
     assert network.embedded == 2 * len(split)
     for rows in (1, 2):
-        assert evaluate(Cheat(split, noisy), split, network, BOTH_SPACES, CPU, truth=truth) == figures
+        assert evaluate(Cheat(split, noisy), split, network, BOTH_SPACES, CPU, truth=truth) == metrics
         assert network.embedded == (2 + 2 * rows) * len(split)
 
 
 @pytest.mark.parametrize("batch_size", [1, 20, 32])
-def test_batch_size_changes_no_figure(figures, split, batch_size):
+def test_batch_size_changes_no_figure(metrics, split, batch_size):
     config = BOTH_SPACES.model_copy(update={"batch_size": batch_size})
     again = evaluate(Cheat(split, noisy), split, Moments(), config, CPU)
-    assert again == pytest.approx(figures, rel=1e-6, abs=1e-6)
+    assert again == pytest.approx(metrics, rel=1e-6, abs=1e-6)
 
 
 def test_the_same_in_gives_the_same_out(split, tmp_path):
     seen = []
-    for seed in (1, 2):  # of the process: no figure knows it
+    for seed in (1, 2):  # of the process: no value knows it
         torch.manual_seed(seed)
         grid = tmp_path / f"{seed}.png"
         seen.append((evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU, grid=grid), grid.read_bytes()))
@@ -483,7 +483,7 @@ def test_only_a_batch_is_decoded_at_a_time(split, monkeypatch):
         return decode(codes)
 
     monkeypatch.setattr(evaluation_module, "decode", counted)
-    evaluate(FLOORS["gray"](split), split, Moments(), Evaluate(batch_size=8), CPU)
+    evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(batch_size=8), CPU)
     assert sizes == [8, 8, 4]
 
 
@@ -493,7 +493,7 @@ def test_it_runs_in_full_precision_without_gradients_and_puts_all_back(split):
 
     def colorize(lightness: Tensor) -> Tensor:
         inside.append(((weight * lightness).requires_grad, torch.backends.cudnn.allow_tf32))
-        return FLOORS["gray"](split)(lightness)
+        return BASELINES["gray"](split)(lightness)
 
     state, before = torch.get_rng_state(), torch.backends.cudnn.allow_tf32
     evaluate(colorize, split, Moments(), Evaluate(), CPU)
@@ -506,28 +506,28 @@ def test_it_runs_in_full_precision_without_gradients_and_puts_all_back(split):
 def test_fewer_than_two_photos_are_refused(split, photos):
     few = LabSplit(split.codes[:photos], split.labels[:photos], split.names[:photos], [])
     with pytest.raises(ValueError, match=rf"{photos} photo\(s\) to evaluate on: FID and KID need at least 2"):
-        evaluate(FLOORS["gray"](split), few, Moments(), Evaluate(), CPU)
+        evaluate(BASELINES["gray"](split), few, Moments(), Evaluate(), CPU)
 
 
-# floors
+# baselines
 
 
 def test_floors_are_gray_and_the_mean_color(split):
     lightness, chroma = lab_to_net(decode(split.codes))
-    gray = FLOORS["gray"](split)(lightness)
+    gray = BASELINES["gray"](split)(lightness)
     assert gray.shape == chroma.shape
     assert not gray.any()
     red, green, blue = shown(lightness, gray).unbind(dim=1)
     assert float((red - green).abs().max()) <= 1 / 255
     assert float((green - blue).abs().max()) <= 1 / 255
 
-    mean = FLOORS["mean_ab"](split)(lightness)
+    mean = BASELINES["mean_ab"](split)(lightness)
     want = chroma.double().mean(dim=(0, 2, 3))
     torch.testing.assert_close(mean, want.float()[None, :, None, None].expand_as(chroma))
 
 
 def test_the_best_constant_is_the_mean(split):
-    score = {name: evaluate(make(split), split, Moments(), BOTH_SPACES, CPU) for name, make in FLOORS.items()}
+    score = {name: evaluate(make(split), split, Moments(), BOTH_SPACES, CPU) for name, make in BASELINES.items()}
     assert score["mean_ab"]["rmse_lab_planes"] < score["gray"]["rmse_lab_planes"]
     assert score["gray"]["colorfulness"] < 1
 
@@ -538,7 +538,7 @@ def test_ssim_hardly_sees_color():
     texture = torch.rand(8, 1, 32, 32, generator=rng)
     tint = torch.tensor([1.0, 0.72, 0.6]).view(1, 3, 1, 1)
     split = split_of(texture * tint)
-    gray = evaluate(FLOORS["gray"](split), split, Moments(), Evaluate(), CPU)
+    gray = evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(), CPU)
     assert gray["ssim"] > 0.9
     assert gray["ciede2000"] > 5
 
@@ -579,7 +579,7 @@ def test_the_gray_photo_of_the_grid_is_what_the_generator_saw(split, tmp_path, s
 
 def test_large_photos_are_scaled_down_in_the_grid(tmp_path):
     split = split_of(smooth_photos(2, size=260))
-    evaluate(FLOORS["gray"](split), split, Moments(), Evaluate(samples=1), CPU, grid=tmp_path / "grid.png")
+    evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(samples=1), CPU, grid=tmp_path / "grid.png")
     assert Image.open(tmp_path / "grid.png").width == 100 + 3 * (256 + 6)
 
 
@@ -598,4 +598,4 @@ def test_names_are_read_without_waiting_for_torch():
 
 
 def test_floors_are_those_that_tables_lead_with():
-    assert tuple(FLOORS) == FLOOR_NAMES
+    assert tuple(BASELINES) == BASELINE_NAMES

@@ -43,12 +43,12 @@ VARIANTS = {
     "unet_attention": Generator(filters=4, depth=4, attention=True, spectral_norm=True),
     "unet_classification": Generator(filters=4, depth=4, head="classification"),
     "unet_classification_attention": Generator(filters=4, depth=5, head="classification", attention=True),
-    "double_conv_unet": Generator(name="double_conv_unet", filters=4, depth=3, spectral_norm=True),
-    "autoencoder": Generator(name="autoencoder", filters=4, depth=3),
-    "resnet18_unet": Generator(name="resnet18_unet"),
-    "timm_unet": Generator(name="timm_unet", filters=4),
+    "double_conv_unet": Generator(architecture="double_conv_unet", filters=4, depth=3, spectral_norm=True),
+    "autoencoder": Generator(architecture="autoencoder", filters=4, depth=3),
+    "resnet18_unet": Generator(architecture="resnet18_unet"),
+    "timm_unet": Generator(architecture="timm_unet", filters=4),
     "timm_unet_classification": Generator(
-        name="timm_unet", encoder="mobilenetv3_small_050", filters=4, head="classification"
+        architecture="timm_unet", encoder="mobilenetv3_small_050", filters=4, head="classification"
     ),
 }
 """At least one of every generator, small where it can be."""
@@ -76,9 +76,11 @@ def test_generator_of_published_size(classes, counted, reported):
 
 def test_discriminator_of_published_size_and_patches():
     with torch.device("meta"):
-        critic = build_discriminator(Discriminator(), "lab", 256)
-        logits = critic(torch.zeros(1, 1, 256, 256), torch.zeros(1, 2, 256, 256))
-    assert parameters(critic) == 2_765_633  # pix2pix's, whose input has 6 channels, has 2,768,705: 3 x 64 x 16 more
+        discriminator = build_discriminator(Discriminator(), "lab", 256)
+        logits = discriminator(torch.zeros(1, 1, 256, 256), torch.zeros(1, 2, 256, 256))
+    assert (
+        parameters(discriminator) == 2_765_633
+    )  # pix2pix's, whose input has 6 channels, has 2,768,705: 3 x 64 x 16 more
     assert logits.shape == (1, 1, 30, 30)
 
 
@@ -91,25 +93,25 @@ def test_resnet_encoder_is_of_resnet18s_size():
 
 
 def test_a_logit_sees_70_pixels():
-    critic = build_discriminator(Discriminator(filters=2, norm="none"), "lab", 256)
+    discriminator = build_discriminator(Discriminator(filters=2, norm="none"), "lab", 256)
     chroma = torch.zeros(1, 2, 256, 256, requires_grad=True)
-    critic(torch.zeros(1, 1, 256, 256), chroma)[0, 0, 15, 15].backward()
+    discriminator(torch.zeros(1, 1, 256, 256), chroma)[0, 0, 15, 15].backward()
     rows, columns = chroma.grad.abs().sum(dim=(0, 1)).nonzero().T
     assert rows.max() - rows.min() + 1 == 70
     assert columns.max() - columns.min() + 1 == 70
 
 
 def test_registries_and_params_know_the_same_names():
-    assert set(get_args(config.Generator.model_fields["name"].annotation)) == set(GENERATORS)
-    assert set(get_args(config.Discriminator.model_fields["name"].annotation)) == set(DISCRIMINATORS)
+    assert set(get_args(config.Generator.model_fields["architecture"].annotation)) == set(GENERATORS)
+    assert set(get_args(config.Discriminator.model_fields["architecture"].annotation)) == set(DISCRIMINATORS)
 
 
 def test_there_is_a_variant_of_every_generator():
-    assert {variant.name for variant in VARIANTS.values()} == set(GENERATORS)
+    assert {variant.architecture for variant in VARIANTS.values()} == set(GENERATORS)
 
 
 def spaces_of(variant: Generator) -> list[str]:
-    return ["lab"] if variant.head == "classification" and variant.name == "unet" else sorted(SPACES)
+    return ["lab"] if variant.head == "classification" and variant.architecture == "unet" else sorted(SPACES)
 
 
 @pytest.mark.parametrize(("name", "space"), [(n, space) for n, v in VARIANTS.items() for space in spaces_of(v)])
@@ -153,30 +155,30 @@ LOGITS = {"patch": (1, 2, 4), "dense": (1, 1, 1), "unet": (1, 37, 50), "projecte
 @pytest.mark.parametrize("name", sorted(DISCRIMINATORS))
 def test_every_discriminator_gives_every_parameter_a_gradient(name, norm, spectral_norm, space):
     torch.manual_seed(1)
-    params = Discriminator(name=name, filters=4, norm=norm, spectral_norm=spectral_norm)
-    critic = build_discriminator(params, space, 64)
-    logits = critic(torch.rand(2, 1, 37, 50), torch.rand(2, SPACES[space].planes, 37, 50))
+    params = Discriminator(architecture=name, filters=4, norm=norm, spectral_norm=spectral_norm)
+    discriminator = build_discriminator(params, space, 64)
+    logits = discriminator(torch.rand(2, 1, 37, 50), torch.rand(2, SPACES[space].planes, 37, 50))
     logits.square().sum().backward()
     assert logits.shape == (2, *LOGITS[name])
-    assert without_gradient(critic) == []
-    assert norm == "batch" or not any(isinstance(m, nn.BatchNorm2d) and m.training for m in critic.modules())
+    assert without_gradient(discriminator) == []
+    assert norm == "batch" or not any(isinstance(m, nn.BatchNorm2d) and m.training for m in discriminator.modules())
 
 
 @pytest.mark.parametrize("spectral_norm", [False, True])
 @pytest.mark.parametrize("name", sorted(DISCRIMINATORS))
 def test_every_discriminator_can_be_differentiated_twice(name, spectral_norm):
     torch.manual_seed(1)
-    params = Discriminator(name=name, filters=4, layers=2, norm="none", spectral_norm=spectral_norm)
-    critic = build_discriminator(params, "lab", 32).double()
+    params = Discriminator(architecture=name, filters=4, layers=2, norm="none", spectral_norm=spectral_norm)
+    discriminator = build_discriminator(params, "lab", 32).double()
     photos = torch.rand(3, 2, 2, 37, 50, dtype=torch.float64)
     lightness = torch.rand(2, 1, 37, 50, dtype=torch.float64)
-    critic(lightness, photos[0])
-    critic.eval()  # else each call moves the spectral norm, and the two slopes are of two functions
-    weight = next(p for p in critic.parameters() if p.ndim == 4 and p.requires_grad)
+    discriminator(lightness, photos[0])
+    discriminator.eval()  # else each call moves the spectral norm, and the two slopes are of two functions
+    weight = next(p for p in discriminator.parameters() if p.ndim == 4 and p.requires_grad)
 
     def penalty() -> torch.Tensor:
         torch.manual_seed(2)
-        return gradient_penalty(critic, lightness, photos[1], photos[2])
+        return gradient_penalty(discriminator, lightness, photos[1], photos[2])
 
     penalty().backward()
     values = []
@@ -197,9 +199,11 @@ def test_every_generator_is_the_same_in_every_layout_copy_and_precision(name):
 @pytest.mark.parametrize("name", sorted(DISCRIMINATORS))
 def test_every_discriminator_is_the_same_in_every_layout_copy_and_precision(name):
     torch.manual_seed(1)
-    critic = build_discriminator(Discriminator(name=name, filters=4, spectral_norm=True), "lab", 32).eval()
+    discriminator = build_discriminator(
+        Discriminator(architecture=name, filters=4, spectral_norm=True), "lab", 32
+    ).eval()
     x = torch.rand(2, 3, 48, 64)
-    assert_same_in_every_layout_copy_and_precision(lambda network, x: network(x[:, :1], x[:, 1:]), critic, x)
+    assert_same_in_every_layout_copy_and_precision(lambda network, x: network(x[:, :1], x[:, 1:]), discriminator, x)
 
 
 @torch.no_grad()
@@ -245,9 +249,11 @@ def test_a_size_that_divides_is_left_alone():
 
 
 def test_no_bias_where_batch_norm_follows():
-    critics = [build_discriminator(Discriminator(name=name, filters=4), "lab", 32) for name in DISCRIMINATORS]
+    discriminators = [
+        build_discriminator(Discriminator(architecture=name, filters=4), "lab", 32) for name in DISCRIMINATORS
+    ]
     followed = 0
-    for network in [*critics, *(build_generator(variant, 0, 32) for variant in VARIANTS.values())]:
+    for network in [*discriminators, *(build_generator(variant, 0, 32) for variant in VARIANTS.values())]:
         for block in network.modules():
             for module, after in pairwise(block) if isinstance(block, nn.Sequential) else ():
                 if isinstance(after, nn.BatchNorm2d):
@@ -309,12 +315,12 @@ def test_class_branch_flattens_the_grid_of_the_padded_photo(image_size, side):
 
 
 def test_the_smallest_photo_that_has_a_patch():
-    critic = build_discriminator(Discriminator(filters=2), "lab", 24)
-    assert critic(torch.zeros(2, 1, 24, 24), torch.zeros(2, 2, 24, 24)).shape == (2, 1, 1, 1)
+    discriminator = build_discriminator(Discriminator(filters=2), "lab", 24)
+    assert discriminator(torch.zeros(2, 1, 24, 24), torch.zeros(2, 2, 24, 24)).shape == (2, 1, 1, 1)
 
 
 def test_double_convolutions_scale_after_batch_norm_and_drop_out_near_the_input():
-    net = build_generator(Generator(name="double_conv_unet", filters=2, depth=4, dropout=0.2), 0, 64).net
+    net = build_generator(Generator(architecture="double_conv_unet", filters=2, depth=4, dropout=0.2), 0, 64).net
     assert [len([m for m in level if isinstance(m, nn.Conv2d)]) for level in [*net.encoder, net.bottom]] == [2] * 5
     assert [type(block[0]) for block in [*net.down, *net.up]] == [nn.BatchNorm2d] * 8
     assert [block[1].stride for block in [*net.down, *net.up]] == [(2, 2)] * 8
@@ -325,7 +331,7 @@ def test_double_convolutions_scale_after_batch_norm_and_drop_out_near_the_input(
 @pytest.mark.parametrize(("name", "skips"), [("double_conv_unet", True), ("autoencoder", False)])
 def test_only_the_autoencoder_sees_nothing_past_its_bottom(name, skips):
     torch.manual_seed(1)
-    generator = build_generator(Generator(name=name, filters=4, depth=2), 0, 32).eval()
+    generator = build_generator(Generator(architecture=name, filters=4, depth=2), 0, 32).eval()
     generator.net.bottom.register_forward_hook(lambda _, inputs, output: torch.zeros_like(output))
     one, other = generator(torch.rand(2, 1, 32, 32)).chroma
     assert (not torch.equal(one, other)) == skips
@@ -377,7 +383,7 @@ def test_classified_chroma_is_the_annealed_mean_enlarged():
     "params",
     [
         Generator(filters=4, depth=4, attention=True, spectral_norm=True),
-        Discriminator(name="dense", filters=4, spectral_norm=True),
+        Discriminator(architecture="dense", filters=4, spectral_norm=True),
     ],
 )
 def test_spectral_norm_holds_every_weight_at_1(params):
@@ -419,7 +425,7 @@ def published_resnet(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_a_gray_photo_looks_to_the_encoder_as_to_resnet18(published_resnet, space):
-    params = Generator(name="resnet18_unet", space=space, weights="imagenet")
+    params = Generator(architecture="resnet18_unet", space=space, weights="imagenet")
     generator = build_generator(params, 0, 64).eval()
     start_from(generator, params)
     gray = (to_uint8(torch.rand(2, 1, 64, 96)) / 255).expand(-1, 3, -1, -1)
@@ -441,7 +447,7 @@ def test_gray_is_normalized_as_imagenets_photos_are_on_average():
 
 
 def test_a_saved_resnet_needs_no_published_weights(tmp_path, published_resnet):
-    params = Generator(name="resnet18_unet", weights="imagenet")
+    params = Generator(architecture="resnet18_unet", weights="imagenet")
     generator = build_generator(params, 0, 64)
     start_from(generator, params)
     save_generator(tmp_path / "model", generator, config=params, classes=[], image_size=64)
@@ -453,7 +459,7 @@ def test_a_saved_resnet_needs_no_published_weights(tmp_path, published_resnet):
 
 def test_damaged_published_weights_are_refused(tmp_path, published_resnet):
     (tmp_path / "checkpoints" / PUBLISHED["resnet18"].file_name).write_bytes(b"<html>")
-    params = Generator(name="resnet18_unet", weights="imagenet")
+    params = Generator(architecture="resnet18_unet", weights="imagenet")
     generator = build_generator(params, 0, 64)
     with pytest.raises(UserError, match=r"generator.weights = 'imagenet': no usable resnet18.*'none'"):
         start_from(generator, params)
@@ -479,7 +485,7 @@ def test_saved_and_loaded_is_the_same(tmp_path, classes):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_generator_can_be_saved_and_loaded(tmp_path, name):
     torch.manual_seed(1)
-    classes = ["beach", "forest"] if VARIANTS[name].name == "unet" else []
+    classes = ["beach", "forest"] if VARIANTS[name].architecture == "unet" else []
     generator = build_generator(VARIANTS[name], len(classes), 32)
     with torch.no_grad():
         generator(torch.rand(2, 1, 32, 32))  # moves batch norm's means and the spectral norms
@@ -498,7 +504,7 @@ def test_every_generator_can_be_saved_and_loaded(tmp_path, name):
 def test_a_card_of_before_the_other_generators_still_loads(tmp_path):
     save_generator(tmp_path, build_generator(SMALL, 0, 32), config=SMALL, classes=[], image_size=32)
     card = {
-        "generator": {"name": "unet", "filters": 4, "depth": 4, "dropout": 0.5},
+        "generator": {"architecture": "unet", "filters": 4, "depth": 4, "dropout": 0.5},
         "classes": [],
         "image_size": 32,
     }
@@ -538,7 +544,7 @@ def test_damaged_files_are_refused(tmp_path):
 def test_double_convolutions_keep_the_size_of_what_passes_through():
     """He et al. 2015, arXiv:1502.01852: without batch norm between them, N(0, 0.02) would shrink it tenfold a level."""
     torch.manual_seed(1)
-    generator = build_generator(Generator(name="double_conv_unet", filters=64, depth=1, dropout=0.0), 0, 32)
+    generator = build_generator(Generator(architecture="double_conv_unet", filters=64, depth=1, dropout=0.0), 0, 32)
     x = torch.randn(4, 64, 32, 32)
     out = generator.net.decoder[0](torch.cat([x, torch.randn_like(x)], dim=1))
     assert out.square().mean().sqrt().item() == pytest.approx(1, abs=0.35)

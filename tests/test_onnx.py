@@ -243,7 +243,7 @@ def test_the_command_refuses_what_it_cannot_do(weights, exported, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-SMALL = Generator(name="resnet18_unet")
+SMALL = Generator(architecture="resnet18_unet")
 
 
 @pytest.fixture(scope="module", params=["unet", "resnet18_unet"])

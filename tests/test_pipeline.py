@@ -34,7 +34,7 @@ def test_report_has_floors_and_rows_with_every_metric(finished_project):
         rows = {row["row"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"]
     names = (
-        "psnr psnr_pooled ssim rmse l1 custom_accuracy ciede2000 colorfulness colorfulness_gap "
+        "psnr psnr_pooled ssim rmse mae custom_accuracy ciede2000 colorfulness colorfulness_gap "
         "feature_distance_lite2 fid_lite2 kid_lite2 class_accuracy"
     )
     assert set(rows["gan_l1"]) == {"row", *names.split()}

@@ -184,7 +184,7 @@ def test_a_profile_that_says_nothing_new_or_nothing_sound_changes_no_pixel(profi
 
 
 RAMP16 = np.array([[0, 255, 256, 257 * 100, 65535]] * 3, np.uint16)
-RAMP8 = [0, 0, 1, 100, 255]  # the high byte
+RAMP8 = [0, 1, 1, 100, 255]  # of 257 levels each, rounded
 
 
 def test_16_bit_gray_png():

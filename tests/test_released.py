@@ -93,7 +93,9 @@ def test_a_model_that_is_too_large_to_ship_is_refused(everyday, stand_in, monkey
 
 
 def test_a_model_that_nobody_could_fine_tune_is_refused(everyday, stand_in, tmp_path):
-    config = Generator(name="autoencoder", filters=4, depth=3, spectral_norm=True)  # its weights are derived ones
+    config = Generator(
+        architecture="autoencoder", filters=4, depth=3, spectral_norm=True
+    )  # its weights are derived ones
     save_generator(tmp_path, build_generator(config, 0, 64), config=config, classes=[], image_size=64)
     with pytest.raises(UserError, match=r"parametrizations\.weight\.original is not in the exported file under this"):
         release.release(tmp_path, stand_in / "metrics/best.json")
@@ -166,7 +168,7 @@ def test_a_generator_that_starts_from_it_answers_as_onnx_runtime_does(everyday, 
     ],
 )
 def test_weights_of_another_architecture_are_refused_by_the_first_difference(everyday, config, difference):
-    generator = build_generator(Generator(**{"name": "timm_unet", "filters": 8, **config}), 0, 64)
+    generator = build_generator(Generator(**{"architecture": "timm_unet", "filters": 8, **config}), 0, 64)
     before = {key: value.clone() for key, value in generator.state_dict().items()}
     with pytest.raises(UserError, match=f"^generator.weights = 'everyday': tintype-everyday is of .* {difference}$"):
         start_from_released(generator)

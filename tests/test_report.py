@@ -37,10 +37,12 @@ def write(tmp_path):
     for row in ("gray", "mean_ab", "gan", "nogan", "plain"):
         (metrics / f"{row}.json").write_text(json.dumps(measured))
     (curves / "plain.csv").write_text("epoch,phase,val_ciede2000\n1,generator,9\n2,generator,8\n")
-    (curves / "gan.csv").write_text("epoch,critic_real_success,critic_fake_success,val_ciede2000\n1,0.5,0.25,9\n")
+    (curves / "gan.csv").write_text(
+        "epoch,discriminator_real_success,discriminator_fake_success,val_ciede2000\n1,0.5,0.25,9\n"
+    )
     (curves / "nogan.csv").write_text(
-        "epoch,phase,critic_real_success,critic_fake_success,val_ciede2000\n"
-        "1,generator,,,9\n2,critic,0.9,0.8,9\n3,adversarial,0.756,0.6,8\n"
+        "epoch,phase,discriminator_real_success,discriminator_fake_success,val_ciede2000\n"
+        "1,generator,,,9\n2,discriminator,0.9,0.8,9\n3,adversarial,0.756,0.6,8\n"
     )
 
     def call(published):
@@ -57,9 +59,9 @@ def test_without_published_figures_there_is_one_table(write):
 
 
 def test_ours_beside_theirs_names_space_network_and_epochs(write):
-    figures = {"psnr": 26.36, "psnr_lab_planes": 25.0, "fid": 1.506}
-    lines = write({"gan": PublishedRow(figures=figures, note="drawn"), "nogan": PublishedRow(note="failed")})
-    start = lines.index("## Beside the published figures")
+    metrics = {"psnr": 26.36, "psnr_lab_planes": 25.0, "fid": 1.506}
+    lines = write({"gan": PublishedRow(metrics=metrics, note="drawn"), "nogan": PublishedRow(note="failed")})
+    start = lines.index("## Beside the published metrics")
     assert lines[start + 4 : start + 10] == [
         "| row | metric | ours | published | difference | space | feature network | epochs trained | note |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -71,8 +73,8 @@ def test_ours_beside_theirs_names_space_network_and_epochs(write):
     ]
 
 
-def test_the_critics_success_is_the_last_epochs_that_had_one(write):
-    lines = write({"gan": PublishedRow(figures={"psnr": 26.36})})
+def test_the_discriminators_success_is_the_last_epochs_that_had_one(write):
+    lines = write({"gan": PublishedRow(metrics={"psnr": 26.36})})
     assert lines[lines.index("| row | real | fake |") + 2 :] == ["| `gan` | 0.50 | 0.25 |", "| `nogan` | 0.76 | 0.60 |"]
 
 

@@ -15,7 +15,6 @@ import pytest
 import yaml
 from conftest import Project
 
-from tintype.config import Gate
 from tintype.errors import UserError
 from tintype.models import weights_hash
 from tintype.project.pipeline import Pipeline, out_hash
@@ -218,9 +217,7 @@ def test_a_refusal_is_one_line_and_makes_no_store(finished_project, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-GATE = Gate.model_validate(
-    {"too_good": 10, "tolerances": {"psnr": {"direction": "max", "absolute": 0.1, "relative": 0.01}}}
-)
+TOLERANCES = {"psnr": 0.3}
 HERE = {"torch": "2.11.0", "device": "cpu", "threads": "2"}
 RUN = {"config_sha256": "c", "data_sha256": "d", "weights_sha256": "w"}
 
@@ -231,27 +228,27 @@ def failing(made):
 
 def test_on_the_same_machine_every_bit_counts():
     tags = {**RUN, **HERE}
-    made = compare(tags, {"test_psnr": 20.0}, tags, {"test_psnr": math.nextafter(20.0, 21)}, GATE)
+    made = compare(tags, {"test_psnr": 20.0}, tags, {"test_psnr": math.nextafter(20.0, 21)}, TOLERANCES)
     assert failing(made) == ["psnr"]
-    made = compare(tags, {"test_psnr": 20.0}, {**tags, "weights_sha256": "x"}, {"test_psnr": 20.0}, GATE)
+    made = compare(tags, {"test_psnr": 20.0}, {**tags, "weights_sha256": "x"}, {"test_psnr": 20.0}, TOLERANCES)
     assert failing(made) == ["weights"]
 
 
 @pytest.mark.parametrize(
-    ("now", "psnr", "gate", "named"),
+    ("now", "psnr", "tolerances", "named"),
     [
-        ({"weights_sha256": "x"}, 20.29, GATE, []),  # 0.1 + 0.01 * 20 = 0.3
-        ({"weights_sha256": "x"}, 19.71, GATE, []),
-        ({"weights_sha256": "x"}, 20.31, GATE, ["psnr"]),
+        ({"weights_sha256": "x"}, 20.29, TOLERANCES, []),
+        ({"weights_sha256": "x"}, 19.71, TOLERANCES, []),
+        ({"weights_sha256": "x"}, 20.31, TOLERANCES, ["psnr"]),
         ({"weights_sha256": "x"}, 20.29, None, ["psnr"]),
-        ({"weights_sha256": "x", "data_sha256": "x"}, 20.0, GATE, ["photos"]),
-        ({"weights_sha256": "x"}, None, GATE, ["weights"]),  # nothing to judge them by
+        ({"weights_sha256": "x", "data_sha256": "x"}, 20.0, TOLERANCES, ["photos"]),
+        ({"weights_sha256": "x"}, None, TOLERANCES, ["weights"]),  # nothing to judge them by
     ],
 )
-def test_on_another_machine_metrics_decide(now, psnr, gate, named):
-    figures = {} if psnr is None else {"test_psnr": psnr}
+def test_on_another_machine_metrics_decide(now, psnr, tolerances, named):
+    metrics = {} if psnr is None else {"test_psnr": psnr}
     tags = {**RUN, **HERE, "threads": "1", **now}
-    made = compare({**RUN, **HERE}, {"test_psnr": 20.0, "loss": 1.0}, tags, figures, gate)
+    made = compare({**RUN, **HERE}, {"test_psnr": 20.0, "loss": 1.0}, tags, metrics, tolerances)
     assert failing(made) == named
     assert made.failed == bool(named)
     assert ("threads was 2, is 1" in str(made).splitlines()[-1]) == (named != ["photos"])
@@ -259,7 +256,7 @@ def test_on_another_machine_metrics_decide(now, psnr, gate, named):
 
 def test_a_run_without_an_environment_may_be_of_another_one():
     tags = {**RUN, **HERE, "weights_sha256": "x"}
-    made = compare(RUN, {"test_psnr": 20.0, "test_old": 1.0}, tags, {"test_psnr": 20.1}, GATE)
+    made = compare(RUN, {"test_psnr": 20.0, "test_old": 1.0}, tags, {"test_psnr": 20.1}, TOLERANCES)
     verdicts = {finding.what: finding.verdict for finding in made.findings}
     assert (verdicts["psnr"], verdicts["old"]) == (Verdict.WITHIN, Verdict.UNCOMPARED)
     assert not made.failed
@@ -267,8 +264,8 @@ def test_a_run_without_an_environment_may_be_of_another_one():
 
 def test_on_another_machine_a_metric_without_a_tolerance_is_not_compared():
     tags = {**RUN, **HERE, "threads": "1", "weights_sha256": "x"}
-    figures = {"test_psnr": 20.0, "test_ssim": 0.8}
-    made = compare({**RUN, **HERE}, figures, tags, {"test_psnr": 20.1, "test_ssim": 0.7}, GATE)
+    metrics = {"test_psnr": 20.0, "test_ssim": 0.8}
+    made = compare({**RUN, **HERE}, metrics, tags, {"test_psnr": 20.1, "test_ssim": 0.7}, TOLERANCES)
     assert {finding.what: finding.verdict for finding in made.findings}["ssim"] is Verdict.UNCOMPARED
     assert not made.failed
 

@@ -63,7 +63,7 @@ class Running:
         with httpx.Client(base_url=self.http.base_url, timeout=60) as client:
             return client.post("/api/colorize", files={"photo": (name, photo)}, data=fields)
 
-    def figure(self, name: str, **labels: str) -> float:
+    def value(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels."""
         families = text_string_to_metric_families(self.http.get("/metrics").text)
         samples = [sample for family in families for sample in family.samples]
@@ -400,7 +400,7 @@ def test_too_large_a_body_is_refused_before_it_is_read(hold):
 def test_a_name_that_is_not_the_servers_is_refused(running, host, known):
     answer = running.http.get("/api/model", headers={"host": host})
     assert answer.status_code == (200 if known else 421)
-    assert known or running.figure("tintype_refusals_total", code="wrong_host") > 0
+    assert known or running.value("tintype_refusals_total", code="wrong_host") > 0
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_other_sites_pages_have_nothing_colored(running, headers, allowed):
     )
     assert answer.status_code == (200 if allowed else 403)
     assert "access-control-allow-origin" not in answer.headers
-    assert allowed or running.figure("tintype_refusals_total", code="other_site") > 0
+    assert allowed or running.value("tintype_refusals_total", code="other_site") > 0
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/api/model", "/nowhere", "/broken", "/openapi.json"])
@@ -445,20 +445,20 @@ def test_photos_that_come_together_share_a_batch_and_get_their_own_answers(hold)
     first = pool.submit(running.post, photos[0])
     until(lambda: running.backend.batches == [1])
     others = [pool.submit(running.post, photo) for photo in photos[1:]]
-    until(lambda: running.figure("tintype_step_seconds_count", step="decode") == 6)
+    until(lambda: running.value("tintype_step_seconds_count", step="decode") == 6)
     running.backend.let.set()
     answers = [pixels_of(future.result()) for future in (first, *others)]
     assert running.backend.batches == [1, 4, 1]
     for photo, answer in zip(photos, answers, strict=True):
         np.testing.assert_array_equal(answer, pixels_of(running.post(photo)))
-    assert running.figure("tintype_batch_photos_sum") == 12
+    assert running.value("tintype_batch_photos_sum") == 12
 
 
 def test_each_photo_has_its_own_options(hold):
     running, pool = hold()
     photo = coded(np.full((40, 40), 60, np.uint8))
     answers = [pool.submit(running.post, photo, saturation=saturation) for saturation in ("0", "0.5", "1")]
-    until(lambda: running.figure("tintype_step_seconds_count", step="decode") == 3)
+    until(lambda: running.value("tintype_step_seconds_count", step="decode") == 3)
     running.backend.let.set()
     chroma = [np.ptp(pixels_of(future.result()).astype(int), axis=2).max() for future in answers]
     assert chroma[0] <= 1
@@ -471,7 +471,7 @@ def test_one_photos_fault_is_not_its_neighbors(hold):
     answers = [pool.submit(running.post, photos[0])]
     until(lambda: running.backend.batches == [1])
     answers += [pool.submit(running.post, photo) for photo in photos[1:]]
-    until(lambda: running.figure("tintype_step_seconds_count", step="decode") == 4)
+    until(lambda: running.value("tintype_step_seconds_count", step="decode") == 4)
     running.backend.let.set()
     assert [future.result().status_code for future in answers] == [200, 200, 500, 200]
     assert problem_of(answers[2].result())["code"] == "fault"
@@ -480,15 +480,15 @@ def test_one_photos_fault_is_not_its_neighbors(hold):
 def test_more_photos_than_the_queue_holds_are_told_to_come_back(hold):
     running, pool = hold(queue=2)
     taken = [pool.submit(running.post, coded(CAT)) for _ in range(2)]
-    until(lambda: running.figure("tintype_photos") == 2)
+    until(lambda: running.value("tintype_photos") == 2)
     refused = running.post(coded(CAT))
     assert (refused.status_code, problem_of(refused)["code"]) == (429, "busy")
     assert int(refused.headers["retry-after"]) > 0
-    assert running.figure("tintype_photos") == 2
+    assert running.value("tintype_photos") == 2
     running.backend.let.set()
     assert [future.result().status_code for future in taken] == [200, 200]
     assert running.post(coded(CAT)).status_code == 200
-    assert running.figure("tintype_refusals_total", code="busy") == 1
+    assert running.value("tintype_refusals_total", code="busy") == 1
 
 
 def test_a_photo_that_takes_too_long_is_given_up_on_and_its_place_kept_until_it_is_over(hold):
@@ -499,7 +499,7 @@ def test_a_photo_that_takes_too_long_is_given_up_on_and_its_place_kept_until_it_
     assert running.post(coded(CAT)).status_code == 429
     until(lambda: running.http.get("/healthz").status_code == 503)
     running.backend.let.set()
-    until(lambda: running.figure("tintype_photos") == 0)
+    until(lambda: running.value("tintype_photos") == 0)
     assert running.post(coded(CAT)).status_code == 200
     assert running.http.get("/healthz").status_code == 200
 
@@ -515,12 +515,12 @@ def test_who_hangs_up_is_not_worked_for(hold):
             f"Content-Length: {len(body.read())}\r\n\r\n".encode()
             + body.content
         )
-        until(lambda: running.figure("tintype_step_seconds_count", step="decode") == 2)
-    until(lambda: running.figure("tintype_photos") == 1)
+        until(lambda: running.value("tintype_step_seconds_count", step="decode") == 2)
+    until(lambda: running.value("tintype_photos") == 1)
     running.backend.let.set()
     assert first.result().status_code == 200
     assert running.backend.batches == [1]
-    assert running.figure("tintype_http_requests_total", status="499") == 1
+    assert running.value("tintype_http_requests_total", status="499") == 1
 
 
 def test_hints_of_who_hangs_up_are_left(hold, monkeypatch):
@@ -540,9 +540,9 @@ def test_hints_of_who_hangs_up_are_left(hold, monkeypatch):
     running.backend.let.set()
     with not_listening(running, hints=json.dumps([{"x": 0, "y": 0, "color": "#ff0000"}] * 5)):
         until(lambda: len(begun) == 1)
-    until(lambda: running.figure("tintype_http_requests_total", status="499") == 1)
+    until(lambda: running.value("tintype_http_requests_total", status="499") == 1)
     let.set()
-    until(lambda: running.figure("tintype_photos") == 0)
+    until(lambda: running.value("tintype_photos") == 0)
     assert len(begun) == 1
 
 
@@ -569,10 +569,10 @@ def test_large_photos_are_not_decoded_at_a_time(hold):
     running, pool = hold(pixels=3 * CAT.size)
     answers = [pool.submit(running.post, coded(CAT)) for _ in range(6)]
     until(lambda: running.backend.batches != [])
-    until(lambda: running.figure("tintype_photos") == 6)
-    until(lambda: running.figure("tintype_step_seconds_count", step="decode") == 3)
+    until(lambda: running.value("tintype_photos") == 6)
+    until(lambda: running.value("tintype_step_seconds_count", step="decode") == 3)
     time.sleep(0.5)
-    assert running.figure("tintype_step_seconds_count", step="decode") == 3
+    assert running.value("tintype_step_seconds_count", step="decode") == 3
     running.backend.let.set()
     assert [future.result().status_code for future in answers] == [200] * 6
 
@@ -623,7 +623,7 @@ def test_a_body_that_drips_is_not_waited_for_and_its_place_is_free_again(hold):
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
         )
         assert connection.recv(10000).startswith(b"HTTP/1.1 408 ")
-    assert running.figure("tintype_photos") == 0
+    assert running.value("tintype_photos") == 0
 
 
 def test_a_body_has_so_long_and_no_longer(hold):
@@ -667,8 +667,8 @@ def test_an_answer_that_is_not_taken_is_dropped(hold, limits):
     running, _ = hold(**limits)
     running.backend.let.set()
     with not_listening(running) as connection:
-        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 1)
-        until(lambda: running.figure("tintype_photos") == 0)
+        until(lambda: running.value("tintype_step_seconds_count", step="encode") == 1)
+        until(lambda: running.value("tintype_photos") == 0)
         assert taken(connection) < 3 * 2500 * 2000
 
 
@@ -676,9 +676,9 @@ def test_an_answer_has_its_place_until_it_is_taken(hold):
     running, _ = hold(queue=1)
     running.backend.let.set()
     with not_listening(running) as connection:
-        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 1)
+        until(lambda: running.value("tintype_step_seconds_count", step="encode") == 1)
         time.sleep(0.5)
-        assert running.figure("tintype_photos") == 1
+        assert running.value("tintype_photos") == 1
         assert running.post(coded(CAT)).status_code == 429
         assert taken(connection) > 3 * 2500 * 2000
     assert pixels_of(running.post(coded(CAT))).shape == (*CAT.shape, 3)
@@ -688,9 +688,9 @@ def test_answers_that_are_not_taken_leave_no_room_for_further_ones(hold):
     running, pool = hold(answers=16_000_000)
     running.backend.let.set()
     with not_listening(running) as connection:
-        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 1)
+        until(lambda: running.value("tintype_step_seconds_count", step="encode") == 1)
         second = pool.submit(running.post, coded(np.full((2500, 2000), 90, np.uint8), "BMP"))
-        until(lambda: running.figure("tintype_step_seconds_count", step="encode") == 2)
+        until(lambda: running.value("tintype_step_seconds_count", step="encode") == 2)
         time.sleep(0.5)
         assert not second.done()
         assert taken(connection) > 3 * 2500 * 2000
@@ -732,20 +732,20 @@ def test_no_file_is_written(running):
 
 def test_figures_move_and_have_few_labels(running):
     def colored() -> float:
-        return running.figure("tintype_http_requests_total", route="/api/colorize", method="POST", status="200")
+        return running.value("tintype_http_requests_total", route="/api/colorize", method="POST", status="200")
 
     before = colored()
     running.post(coded(CAT))
     assert colored() == before + 1
     for step in ("wait", "decode", "network", "join", "encode"):
-        assert running.figure("tintype_step_seconds_count", step=step) > 0
-    assert running.figure("process_resident_memory_bytes") > 1e6
+        assert running.value("tintype_step_seconds_count", step=step) > 0
+    assert running.value("process_resident_memory_bytes") > 1e6
     for number in range(5):
         running.http.get(f"/made/up/{number}")
         running.http.request(f"MADE{number}", "/")
     assert "made/up" not in running.http.get("/metrics").text
     assert "MADE" not in running.http.get("/metrics").text
-    assert running.figure("tintype_photos") == 0
+    assert running.value("tintype_photos") == 0
 
 
 def test_the_api_is_described(running):
@@ -870,9 +870,9 @@ def test_200_requests_of_20_clients_lose_none_and_leave_the_memory_as_it_was(wei
             load(20)
             until(lambda: server.memory_info().rss < memory + 40e6)
             until(lambda: server.num_fds() <= files)
-            figures = httpx.get(f"{url}/metrics").text
-            assert 'tintype_http_requests_total{method="POST",route="/api/colorize",status="200"} ' in figures
-            assert "tintype_photos 0.0" in figures
+            metrics = httpx.get(f"{url}/metrics").text
+            assert 'tintype_http_requests_total{method="POST",route="/api/colorize",status="200"} ' in metrics
+            assert "tintype_photos 0.0" in metrics
         finally:
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)

@@ -14,7 +14,7 @@ import torch
 import yaml
 from conftest import CHECKOUT, Project, copy_of_checkout
 
-from tintype.config import FLOOR_NAMES, load_project
+from tintype.config import BASELINE_NAMES, load_project
 from tintype.metrics.registry import metric_names, metric_of
 from tintype.models import build_discriminator, build_generator
 
@@ -40,11 +40,11 @@ ROWS = {
 
 TINY = {
     # data and features need no download
-    **{"network": "efficientnet_lite", "torchvision": False, "weights": "none"},
+    **{"network": "efficientnet_lite", "fid_torchvision": False, "weights": "none"},
     # the few photos leave something for every split
     **{"limit": 64, "classes": None, "validation": 0.1, "test": 0.25, "min_side": 16},
     # small networks, short training
-    **{"image_size": 32, "filters": 4, "depth": 4, "layers": 2, "batch_size": 8, "epochs": 1, "critic_steps": 2},
+    **{"image_size": 32, "filters": 4, "depth": 4, "layers": 2, "batch_size": 8, "epochs": 1, "discriminator_steps": 2},
     "samples": 1,
 }
 """What is set, wherever the key stands in a table's params. Nothing else is changed: a row that is wrong stays so."""
@@ -62,7 +62,7 @@ def test_published_figures_are_those_of_metrics(table):
     published = load_project(CHECKOUT / "tables" / table / "params.yaml").published
     assert list(published) == [row for row in ROWS[table] if row in published]
     for row in published.values():
-        for name in row.figures:
+        for name in row.metrics:
             metric_of(name)  # raises where there is none such
             assert "lite2" not in name
 
@@ -85,8 +85,8 @@ def test_table_c_has_the_parameters_that_its_report_counts(row, parameters):
     config, size = project.row(row), project.preprocess.image_size
     with torch.device("meta"):
         generator = build_generator(config.generator, 0, size)
-        critic = build_discriminator(config.discriminator, config.generator.space, size)
-    counted = sum(weight.numel() for network in (generator, critic) for weight in network.parameters())
+        discriminator = build_discriminator(config.discriminator, config.generator.space, size)
+    counted = sum(weight.numel() for network in (generator, discriminator) for weight in network.parameters())
     assert counted == pytest.approx(parameters, rel=0.05)
 
 
@@ -150,12 +150,12 @@ class Chain:
         root = reproduced(table).root
         project = load_project(root / "params.yaml")
         measured, *beside = (root / "report/table.md").read_text().split("## ")
-        assert re.findall(r"^\| `(\w+)`", measured, re.MULTILINE) == [*FLOOR_NAMES, *project.rows]
+        assert re.findall(r"^\| `(\w+)`", measured, re.MULTILINE) == [*BASELINE_NAMES, *project.rows]
         assert bool(beside) == bool(project.published)
         if beside:
             lines = re.findall(r"^\| `(\w+)` \| (\w*)", beside[0], re.MULTILINE)
             assert lines == [
-                (row, name) for row, theirs in project.published.items() for name in theirs.figures or [""]
+                (row, name) for row, theirs in project.published.items() for name in theirs.metrics or [""]
             ]
 
     def test_the_row_goes_through_the_chain(self, reproduced, table, row):
@@ -167,7 +167,7 @@ class Chain:
         assert set(metrics) == set(
             metric_names("_lite2", project.evaluate.spaces, classes=config.loss.class_weight > 0)
         )
-        assert all(math.isfinite(figure) for figure in metrics.values())
+        assert all(math.isfinite(value) for value in metrics.values())
 
         card = json.loads((root / f"models/{row}/generator.json").read_text())
         assert card["generator"] == config.generator.model_dump(mode="json")
@@ -175,7 +175,7 @@ class Chain:
 
         curves = pd.read_csv(root / f"curves/{row}.csv").set_index("phase")
         assert list(curves.index) == [phase.train for phase in config.training.phases]
-        about = {"epoch", "lr", "val_l1", "val_ciede2000", "val_colorfulness"}
+        about = {"epoch", "lr", "val_mae", "val_ciede2000", "val_colorfulness"}
         for phase, record in curves.iterrows():
             assert set(record.dropna().index) - about == terms_of(config.loss, phase)
 
@@ -211,11 +211,15 @@ def terms_of(loss, phase):
         "class": loss.class_weight,
         "bins": loss.bins_weight,
     }
-    terms = {name for name, weight in weights.items() if weight} if phase != "critic" else set()
+    terms = {name for name, weight in weights.items() if weight} if phase != "discriminator" else set()
     if phase == "adversarial":
         terms |= {"adversarial"}
     if phase != "generator":
-        terms |= {"critic_real", "critic_fake"}
+        terms |= {"discriminator_real", "discriminator_fake"}
         terms |= {"gradient_penalty"} if loss.adversarial == "wgan_gp" else set()
-        terms |= set() if loss.adversarial.startswith("wgan") else {"critic_real_success", "critic_fake_success"}
+        terms |= (
+            set()
+            if loss.adversarial.startswith("wgan")
+            else {"discriminator_real_success", "discriminator_fake_success"}
+        )
     return terms

@@ -11,9 +11,9 @@ from tintype.errors import UserError
 from tintype.features.backbones import Backbone, imagenet_weights
 from tintype.models import build_generator, load_generator, save_generator
 from tintype.training.pretrained import start_from
-from tintype.training.step import Players
+from tintype.training.step import Networks
 
-LITE0 = Generator(name="timm_unet", filters=8, weights="imagenet", encoder_norm="frozen")
+LITE0 = Generator(architecture="timm_unet", filters=8, weights="imagenet", encoder_norm="frozen")
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,10 @@ def test_frozen_levels_do_not_learn_and_the_others_do(generator, levels):
     parts.append(("blocks.5.", "blocks.6."))
     frozen = tuple(part for level in parts[:levels] for part in level)
     phase = Phase(train="generator", epochs=1, lr=0.01, frozen_levels=levels, encoder_lr_factor=0.25)
-    players = Players(generator)
-    players.start(phase)
-    players.set_learning_rate(0.02)
-    rates = {p: g["lr"] for g in players.generator_optimizer.param_groups for p in g["params"]}
+    networks = Networks(generator)
+    networks.start(phase)
+    networks.set_learning_rate(0.02)
+    rates = {p: g["lr"] for g in networks.generator_optimizer.param_groups for p in g["params"]}
     for name, parameter in generator.named_parameters():
         part = name.removeprefix("encoder.network.")
         if part == name:
@@ -106,7 +106,7 @@ def test_a_saved_one_needs_no_imagenet_weights(generator, tmp_path, monkeypatch)
 
 def test_an_encoder_that_timm_lacks_is_refused():
     with pytest.raises(UserError, match=r"encoder 'resnet19': timm .* has no such network .*resnet18"):
-        build_generator(Generator(name="timm_unet", encoder="resnet19"), 0, 64)
+        build_generator(Generator(architecture="timm_unet", encoder="resnet19"), 0, 64)
 
 
 def test_chroma_is_amplified_once_training_is_over():

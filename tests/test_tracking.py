@@ -46,7 +46,7 @@ def register(tracker, tmp_path_factory):
 
         def rescore(weights: Path) -> float:
             assert (weights / "generator.safetensors").is_file()
-            assert rescored is not None, "the champion's figure was comparable: no need to measure it again"
+            assert rescored is not None, "the champion's value was comparable: no need to measure it again"
             return rescored
 
         return tracker.register(

@@ -30,7 +30,7 @@ from tintype.training import fit, loop, step
 from tintype.training.curves import write_curves
 from tintype.training.moving_average import Averaged
 from tintype.training.schedule import generator_learns, learning_rate
-from tintype.training.setup import make_fabric, make_players
+from tintype.training.setup import make_fabric, make_networks
 from tintype.training.speed import seconds_a_photo
 from tintype.training.step import train_step
 
@@ -47,17 +47,17 @@ def make_row(
         generator=Generator(**{"filters": filters, "depth": 4, "dropout": dropout, **(generator or {})}),
         discriminator=Discriminator(**{"filters": filters, "layers": 2, "norm": norm, **(discriminator or {})}),
         loss=loss or Loss(),
-        training=Training(**{"batch_size": 4, "ema": 0.0, "phases": phases or (GAN,), **training}),
+        training=Training(**{"batch_size": 4, "ema_decay": 0.0, "phases": phases or (GAN,), **training}),
     )
 
 
 WGAN_ROW = make_row(
     Phase(train="generator", epochs=1, lr=1e-3),
-    Phase(train="critic", epochs=1, lr=1e-3),
-    Phase(train="adversarial", epochs=6, lr=1e-3, schedule="cosine", critic_steps=2),
+    Phase(train="discriminator", epochs=1, lr=1e-3),
+    Phase(train="adversarial", epochs=6, lr=1e-3, schedule="cosine", discriminator_steps=2),
     loss=WGAN,
     norm="none",
-    ema=0.9,
+    ema_decay=0.9,
 )
 
 
@@ -93,9 +93,9 @@ def same_weights(a, b) -> bool:
 
 def started(row, phase=0):
     fabric = make_fabric(row, "cpu")
-    players = make_players(row, SIZE, 2, fabric)
-    players.start(row.training.phases[phase])
-    return players, fabric
+    networks = make_networks(row, SIZE, 2, fabric)
+    networks.start(row.training.phases[phase])
+    return networks, fabric
 
 
 def criterion_of(loss, space="lab") -> Criterion:
@@ -131,11 +131,11 @@ def test_learning_rates_as_torch_has_them():
 
 
 def test_whose_turn_it_is():
-    phase = Phase(train="adversarial", epochs=1, critic_steps=5)
+    phase = Phase(train="adversarial", epochs=1, discriminator_steps=5)
     assert [generator_learns(phase, i) for i in range(10)] == [False, False, False, False, True] * 2
     assert all(generator_learns(GAN, i) for i in range(3))
-    assert all(generator_learns(Phase(train="generator", epochs=1, critic_steps=5), i) for i in range(3))
-    assert not any(generator_learns(Phase(train="critic", epochs=1), i) for i in range(3))
+    assert all(generator_learns(Phase(train="generator", epochs=1, discriminator_steps=5), i) for i in range(3))
+    assert not any(generator_learns(Phase(train="discriminator", epochs=1), i) for i in range(3))
 
 
 # the step
@@ -144,118 +144,134 @@ def test_whose_turn_it_is():
 def test_a_step_is_that_of_a_plain_loop():
     """Channels-last, fused and with one generator forward, it moves the weights as the textbook's loop does."""
     row = make_row(dropout=0.0)
-    players, fabric = started(row)
-    generator, critic = copy.deepcopy(players.generator), copy.deepcopy(players.critic)
-    for network in (generator, critic):
+    networks, fabric = started(row)
+    generator, discriminator = copy.deepcopy(networks.generator), copy.deepcopy(networks.discriminator)
+    for network in (generator, discriminator):
         for weight in network.parameters():
             weight.data = weight.data.contiguous()
     optimizer_g, optimizer_d = (
-        torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (generator, critic)
+        torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999)) for network in (generator, discriminator)
     )
     gray, color, *_ = batch = random_batch()
     one = torch.ones(())
     for _ in range(3):
-        terms = train_step(players, batch, criterion_of(row.loss), fabric)
+        terms = train_step(networks, batch, criterion_of(row.loss), fabric)
 
-        real, fake = critic(gray, color), critic(gray, generator(gray).chroma.detach())
+        real, fake = discriminator(gray, color), discriminator(gray, generator(gray).chroma.detach())
         loss_real = F.binary_cross_entropy(real.sigmoid(), 0.9 * one.expand_as(real))
         loss_fake = F.binary_cross_entropy(fake.sigmoid(), 0 * one.expand_as(fake))
         optimizer_d.zero_grad()
         (loss_real + loss_fake).backward()
         optimizer_d.step()
         chroma = generator(gray).chroma
-        fake = critic(gray, chroma)
+        fake = discriminator(gray, chroma)
         loss_gan = F.binary_cross_entropy(fake.sigmoid(), one.expand_as(fake))
         loss_l1 = 100 * (chroma - color).abs().mean()
         optimizer_g.zero_grad()
         (loss_gan + loss_l1).backward()
         optimizer_g.step()
 
-        want = {"critic_real": loss_real, "critic_fake": loss_fake, "adversarial": loss_gan, "l1": loss_l1}
+        want = {
+            "discriminator_real": loss_real,
+            "discriminator_fake": loss_fake,
+            "adversarial": loss_gan,
+            "l1": loss_l1,
+        }
         assert {name: terms[name].item() for name in want} == pytest.approx(
             {name: term.item() for name, term in want.items()}, rel=1e-3
         )
-        assert terms["critic_real_success"].item() == pytest.approx((real > 0).float().mean().item(), abs=0.02)
-    for ours, theirs in ((players.generator, generator), (players.critic, critic)):
+        assert terms["discriminator_real_success"].item() == pytest.approx((real > 0).float().mean().item(), abs=0.02)
+    for ours, theirs in ((networks.generator, generator), (networks.discriminator, discriminator)):
         for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             # Adam's first steps are the gradients' signs: where a gradient is nothing but rounding they may differ
             assert ((a - b).abs() > 1e-4).float().mean() < 0.01, name
 
 
 def test_one_generator_forward_serves_both_updates():
-    players, fabric = started(make_row())
+    networks, fabric = started(make_row())
     calls = []
-    players.generator.register_forward_hook(lambda *_: calls.append(1))
-    train_step(players, random_batch(), criterion_of(Loss()), fabric)
+    networks.generator.register_forward_hook(lambda *_: calls.append(1))
+    train_step(networks, random_batch(), criterion_of(Loss()), fabric)
     assert len(calls) == 1
 
 
-def test_the_generators_update_leaves_the_critics_gradients_alone():
-    players, fabric = started(make_row())
+def test_the_generators_update_leaves_the_discriminators_gradients_alone():
+    networks, fabric = started(make_row())
     batch = random_batch()
-    step.critic_step(players, batch, players.generator(batch.lightness).chroma.detach(), criterion_of(Loss()), fabric)
-    before = [p.grad.clone() for p in players.critic.parameters()]
-    weights = copy.deepcopy(dict(players.critic.named_parameters()))
-    step.generator_step(players, batch, players.generator(batch.lightness), criterion_of(Loss()), fabric)
-    assert all(torch.equal(p.grad, grad) for p, grad in zip(players.critic.parameters(), before, strict=True))
-    assert same_weights(dict(players.critic.named_parameters()), weights)
-    assert all(p.requires_grad for p in players.critic.parameters())
+    step.discriminator_step(
+        networks, batch, networks.generator(batch.lightness).chroma.detach(), criterion_of(Loss()), fabric
+    )
+    before = [p.grad.clone() for p in networks.discriminator.parameters()]
+    weights = copy.deepcopy(dict(networks.discriminator.named_parameters()))
+    step.generator_step(networks, batch, networks.generator(batch.lightness), criterion_of(Loss()), fabric)
+    assert all(torch.equal(p.grad, grad) for p, grad in zip(networks.discriminator.parameters(), before, strict=True))
+    assert same_weights(dict(networks.discriminator.named_parameters()), weights)
+    assert all(p.requires_grad for p in networks.discriminator.parameters())
 
 
-def test_a_critics_phase_leaves_the_generators_weights_alone():
-    row = make_row(Phase(train="critic", epochs=1))
-    players, fabric = started(row)
-    generator, critic = (copy.deepcopy(dict(n.named_parameters())) for n in (players.generator, players.critic))
-    terms = train_step(players, random_batch(), criterion_of(row.loss), fabric, generator_learns=False)
-    assert sorted(terms) == ["critic_fake", "critic_fake_success", "critic_real", "critic_real_success"]
-    assert same_weights(dict(players.generator.named_parameters()), generator)
-    assert not same_weights(dict(players.critic.named_parameters()), critic)
+def test_a_discriminators_phase_leaves_the_generators_weights_alone():
+    row = make_row(Phase(train="discriminator", epochs=1))
+    networks, fabric = started(row)
+    generator, discriminator = (
+        copy.deepcopy(dict(n.named_parameters())) for n in (networks.generator, networks.discriminator)
+    )
+    terms = train_step(networks, random_batch(), criterion_of(row.loss), fabric, generator_learns=False)
+    assert sorted(terms) == [
+        "discriminator_fake",
+        "discriminator_fake_success",
+        "discriminator_real",
+        "discriminator_real_success",
+    ]
+    assert same_weights(dict(networks.generator.named_parameters()), generator)
+    assert not same_weights(dict(networks.discriminator.named_parameters()), discriminator)
 
 
 def test_weight_decay_is_on_the_convolutions_alone():
     """With gradients of 0, Adam's own L2 moves what it is on and nothing else."""
-    phase = Phase(train="critic", epochs=1, lr=1e-3, weight_decay=0.1)
-    players, _ = started(make_row(phase))
-    before = copy.deepcopy(dict(players.critic.named_parameters()))
-    for parameter in players.critic.parameters():
+    phase = Phase(train="discriminator", epochs=1, lr=1e-3, weight_decay=0.1)
+    networks, _ = started(make_row(phase))
+    before = copy.deepcopy(dict(networks.discriminator.named_parameters()))
+    for parameter in networks.discriminator.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    players.critic_optimizer.step()
-    kernels = {f"{name}.weight" for name, m in players.critic.named_modules() if isinstance(m, torch.nn.Conv2d)}
-    moved = {name for name, p in players.critic.named_parameters() if not torch.equal(p, before[name])}
+    networks.discriminator_optimizer.step()
+    kernels = {f"{name}.weight" for name, m in networks.discriminator.named_modules() if isinstance(m, torch.nn.Conv2d)}
+    moved = {name for name, p in networks.discriminator.named_parameters() if not torch.equal(p, before[name])}
     assert moved == kernels
 
 
-def test_the_critics_weights_are_clipped_after_its_step():
-    loss = Loss(adversarial="wgan", clip=0.005)
-    players, fabric = started(make_row(loss=loss))
-    train_step(players, random_batch(), criterion_of(loss), fabric)
-    assert max(p.abs().max().item() for p in players.critic.parameters()) == pytest.approx(0.005)
+def test_the_discriminators_weights_are_clipped_after_its_step():
+    loss = Loss(adversarial="wgan", weight_clip=0.005)
+    networks, fabric = started(make_row(loss=loss))
+    train_step(networks, random_batch(), criterion_of(loss), fabric)
+    assert max(p.abs().max().item() for p in networks.discriminator.parameters()) == pytest.approx(0.005)
 
 
 @pytest.mark.parametrize("adversarial", ["hinge", "wgan"])
 def test_of_a_projected_discriminator_the_heads_alone_learn(adversarial):
     """And through its frozen network the generator gets a gradient."""
     loss = Loss(adversarial=adversarial, adversarial_weight=1.0, l1_weight=0.0)
-    row = make_row(loss=loss, discriminator={"name": "projected"}, norm="none")
-    players, fabric = started(row)
-    before = copy.deepcopy(players.critic.state_dict())
-    generator = copy.deepcopy(dict(players.generator.named_parameters()))
-    for network in players.networks():
+    row = make_row(loss=loss, discriminator={"architecture": "projected"}, norm="none")
+    networks, fabric = started(row)
+    before = copy.deepcopy(networks.discriminator.state_dict())
+    generator = copy.deepcopy(dict(networks.generator.named_parameters()))
+    for network in networks.all():
         network.train()
     for _ in range(2):
-        terms = train_step(players, random_batch(), criterion_of(loss), fabric)
+        terms = train_step(networks, random_batch(), criterion_of(loss), fabric)
     assert "adversarial" in terms
-    moved = {name for name, value in players.critic.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in networks.discriminator.state_dict().items() if not torch.equal(value, before[name])
+    }
     heads = {name for name in before if name.startswith("heads.")}
     assert moved <= heads
     assert {name for name in heads if name.endswith("weight")} <= moved  # a bias may have no say in hinge's and wgan's
-    assert {name for name, p in players.critic.named_parameters() if p.requires_grad} == heads
-    assert not same_weights(dict(players.generator.named_parameters()), generator)
+    assert {name for name, p in networks.discriminator.named_parameters() if p.requires_grad} == heads
+    assert not same_weights(dict(networks.generator.named_parameters()), generator)
 
 
 @pytest.mark.parametrize("space", sorted(SPACES))
 def test_training_in_every_space(space, cache, checkpoint):
-    """One batch's photos in the space, both networks with as many planes, figures that validation can take."""
+    """One batch's photos in the space, both networks with as many planes, metrics that validation can take."""
     row = make_row(Phase(train="generator", epochs=1, lr=1e-3), GAN, generator={"space": space})
     trained = train(row, cache, checkpoint)
     assert trained.generator(torch.zeros(1, 1, SIZE, SIZE)).chroma.shape[1] == SPACES[space].planes
@@ -265,11 +281,11 @@ def test_training_in_every_space(space, cache, checkpoint):
 
 def test_one_batch_can_be_overfitted():
     row = make_row(Phase(train="generator", epochs=1, lr=3e-3), dropout=0.0, filters=16)
-    players, fabric = started(row)
+    networks, fabric = started(row)
     batch = random_batch()
     noise = F.interpolate(torch.rand(4, 2, 4, 4), size=SIZE, mode="bilinear") - 0.5
     batch = batch._replace(chroma=noise)
-    losses = [train_step(players, batch, criterion_of(row.loss), fabric)["l1"].item() / 100 for _ in range(120)]
+    losses = [train_step(networks, batch, criterion_of(row.loss), fabric)["l1"].item() / 100 for _ in range(120)]
     assert losses[0] > 0.12
     assert losses[-1] < 0.03
 
@@ -335,8 +351,8 @@ def test_the_colorfulness_term_makes_colors_stronger(cache, tmp_path):
 TIMM_ROW = make_row(
     Phase(train="generator", epochs=1, frozen_levels=5),
     Phase(train="generator", epochs=1, frozen_levels=2, encoder_lr_factor=0.1, image_size=16),
-    generator={"name": "timm_unet", "encoder": "mobilenetv3_small_050"},
-    ema=0.9,
+    generator={"architecture": "timm_unet", "encoder": "mobilenetv3_small_050"},
+    ema_decay=0.9,
 )
 
 
@@ -344,7 +360,7 @@ def test_an_encoders_levels_learn_phase_by_phase(cache, checkpoint):
     after = []
 
     def remember(record, speed, panel):
-        state = torch.load(checkpoint, weights_only=True)["players"]["generator"]
+        state = torch.load(checkpoint, weights_only=True)["networks"]["generator"]
         after.append({name: value for name, value in state.items() if "running" not in name and "num_" not in name})
 
     trained = train(TIMM_ROW, cache, checkpoint, on_epoch=remember, checkpoint_every_s=0)
@@ -370,10 +386,17 @@ def test_records(cache, checkpoint):
     assert all(speed["seconds"] > 0 and speed["photos_per_s"] > 0 for _, speed in seen)
     assert trained.is_rank_zero
     assert not trained.generator.training
-    validation = {"val_l1", "val_ciede2000", "val_colorfulness"}
-    critic, generator = {"critic_real", "critic_fake", "gradient_penalty"}, {"adversarial", "l2", "class"}
+    validation = {"val_mae", "val_ciede2000", "val_colorfulness"}
+    discriminator, generator = (
+        {"discriminator_real", "discriminator_fake", "gradient_penalty"},
+        {"adversarial", "l2", "class"},
+    )
     for i, (phase, terms) in enumerate(
-        [("generator", {"l2", "class"}), ("critic", critic), *[("adversarial", critic | generator)] * 6]
+        [
+            ("generator", {"l2", "class"}),
+            ("discriminator", discriminator),
+            *[("adversarial", discriminator | generator)] * 6,
+        ]
     ):
         record = trained.curves[i]
         assert set(record) == {"epoch", "phase", "lr"} | terms | validation
@@ -385,12 +408,12 @@ def test_records(cache, checkpoint):
 
 
 def test_validation_figures_are_those_of_the_returned_generator(cache, checkpoint):
-    trained = train(make_row(ema=0.5), cache, checkpoint)
+    trained = train(make_row(ema_decay=0.5), cache, checkpoint)
     lab = decode(cache.split("validation").codes).permute(0, 2, 3, 1).double().numpy()
     with torch.no_grad():
         gray = torch.from_numpy(lab[..., 0] / 50 - 1).float()[:, None]
         chroma = trained.generator(gray).chroma.permute(0, 2, 3, 1).double().numpy()
-    assert trained.curves[-1]["val_l1"] == pytest.approx(np.abs(chroma - lab[..., 1:] / 110).mean(), rel=1e-4)
+    assert trained.curves[-1]["val_mae"] == pytest.approx(np.abs(chroma - lab[..., 1:] / 110).mean(), rel=1e-4)
     shown = rgb2lab(lab2rgb(np.concatenate([lab[..., :1], 110 * chroma], axis=-1)))
     assert trained.curves[-1]["val_ciede2000"] == pytest.approx(deltaE_ciede2000(shown, lab).mean(), rel=1e-3)
 
@@ -415,35 +438,35 @@ def test_photos_that_are_read_ahead_give_the_same_weights(cache, tmp_path, monke
 
 def test_the_average_is_what_is_returned(cache, tmp_path):
     raw = train(make_row(), cache, tmp_path / "raw")
-    averaged = train(make_row(ema=0.9), cache, tmp_path / "averaged")
+    averaged = train(make_row(ema_decay=0.9), cache, tmp_path / "averaged")
     assert [r["l1"] for r in raw.curves] == [r["l1"] for r in averaged.curves]  # it does not change the training
-    assert raw.curves[-1]["val_l1"] != averaged.curves[-1]["val_l1"]
+    assert raw.curves[-1]["val_mae"] != averaged.curves[-1]["val_mae"]
     assert not same_weights(raw.generator, averaged.generator)
 
 
-def test_critic_steps_count(cache, checkpoint, monkeypatch):
+def test_discriminator_steps_count(cache, checkpoint, monkeypatch):
     counts, photos, descend = {}, [], step.descend
 
     def counting(optimizer, terms, fabric):
-        who = "critic" if "critic_real" in terms else "generator"
+        who = "discriminator" if "discriminator_real" in terms else "generator"
         counts[who] = counts.get(who, 0) + 1
         descend(optimizer, terms, fabric)
 
-    def watched(players, batch, *args, **kwargs):
+    def watched(networks, batch, *args, **kwargs):
         photos.append(batch.chroma.sum().item())
-        return train_step(players, batch, *args, **kwargs)
+        return train_step(networks, batch, *args, **kwargs)
 
     monkeypatch.setattr(step, "descend", counting)
     monkeypatch.setattr("tintype.training.loop.train_step", watched)
-    train(make_row(Phase(train="adversarial", epochs=2, critic_steps=3)), cache, checkpoint)
-    assert counts == {"critic": 8, "generator": 2}  # 4 batches an epoch; steps 3 and 6 of 8
+    train(make_row(Phase(train="adversarial", epochs=2, discriminator_steps=3)), cache, checkpoint)
+    assert counts == {"discriminator": 8, "generator": 2}  # 4 batches an epoch; steps 3 and 6 of 8
     assert len(set(photos)) == 8  # a fresh batch each
 
 
-def test_without_an_adversarial_weight_there_is_no_critic(cache, checkpoint):
+def test_without_an_adversarial_weight_there_is_no_discriminator(cache, checkpoint):
     trained = train(make_row(loss=Loss(adversarial_weight=0)), cache, checkpoint)
     assert {record["phase"] for record in trained.curves} == {"generator"}
-    assert "critic_real" not in trained.curves[0]
+    assert "discriminator_real" not in trained.curves[0]
 
 
 @pytest.mark.parametrize(
@@ -505,7 +528,7 @@ def test_compiled_it_trains_the_same(cache, tmp_path, monkeypatch):
         torch.nn.Module.compile
     )  # traced and split into forward and backward as ever; only the minute of g++ is spared
     monkeypatch.setattr(torch.nn.Module, "compile", lambda network: real(network, backend="aot_eager"))
-    phase = Phase(train="adversarial", epochs=1, critic_steps=2)
+    phase = Phase(train="adversarial", epochs=1, discriminator_steps=2)
     eager, compiled = (
         train(make_row(phase, dropout=0.0, loss=WGAN, norm="none", compile=compile), cache, tmp_path / str(compile))
         for compile in (False, True)
@@ -562,18 +585,21 @@ RESUMED = {
     **{
         name: (make_row(*TWO_PHASES, **options), 2)
         for name, options in {
-            "batch norm": {"ema": 0.9},
+            "batch norm": {"ema_decay": 0.9},
             "spectral norm": {"generator": SPECTRAL | {"attention": True}, "discriminator": SPECTRAL},
             "bins": {"generator": {"head": "classification"}, "loss": Loss(l1_weight=0.0, bins_weight=1.0)},
-            "clipped": {"discriminator": {"name": "unet"}, "loss": Loss(adversarial="wgan")},
+            "clipped": {"discriminator": {"architecture": "unet"}, "loss": Loss(adversarial="wgan")},
             "in RGB": {"generator": {"space": "rgb"}, "loss": Loss(space="rgb")},
-            "double convolutions": {"generator": {"name": "double_conv_unet"}, "discriminator": {"name": "dense"}},
+            "double convolutions": {
+                "generator": {"architecture": "double_conv_unet"},
+                "discriminator": {"architecture": "dense"},
+            },
             "bfloat16": {"precision": "bf16-mixed"},
             "frozen levels": {
-                "generator": {"name": "timm_unet", "encoder": "mobilenetv3_small_050"},
+                "generator": {"architecture": "timm_unet", "encoder": "mobilenetv3_small_050"},
                 "discriminator": {"norm": "batch"},
             },
-            "crops and degraded photos": {"crop_scale": 0.5, "degrade": 0.5, "ema": 0.99},
+            "crops and degraded photos": {"crop_scale": 0.5, "degradation_probability": 0.5, "ema_decay": 0.99},
         }.items()
     },
 }
@@ -609,7 +635,7 @@ def test_a_finished_training_is_not_trained_again(cache, checkpoint):
 
 def test_a_checkpoint_that_does_not_fit_or_is_damaged_is_ignored(cache, tmp_path, checkpoint, capsys):
     want = train(make_row(), cache, tmp_path / "other")
-    train(make_row(ema=0.5), cache, checkpoint, checkpoint_every_s=0)
+    train(make_row(ema_decay=0.5), cache, checkpoint, checkpoint_every_s=0)
     assert same_weights(train(make_row(), cache, checkpoint, checkpoint_every_s=0).generator, want.generator)
     assert f"{checkpoint}: ignored, it is of other params, photos or code" in capsys.readouterr().err
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
@@ -660,7 +686,7 @@ for name in sys.argv[3:]:
 def test_two_processes_train_one_generator(cache, tmp_path):
     rows = {
         "unet": WGAN_ROW,
-        "plain": make_row(Phase(train="adversarial", epochs=2, lr=1e-3), norm="none", flip=0.5),
+        "plain": make_row(Phase(train="adversarial", epochs=2, lr=1e-3), norm="none", hflip_probability=0.5),
     }
     for name, row in rows.items():
         (tmp_path / f"{name}.json").write_text(row.model_dump_json())
@@ -699,9 +725,9 @@ def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
 def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatch):
     seen = []
 
-    def spy(players, batch, *args, **options):
+    def spy(networks, batch, *args, **options):
         seen.append(batch.lightness.shape[-1])
-        return step.train_step(players, batch, *args, **options)
+        return step.train_step(networks, batch, *args, **options)
 
     monkeypatch.setattr(loop, "train_step", spy)
     small, large = GAN.model_copy(update={"epochs": 1, "image_size": SIZE // 2}), GAN.model_copy(update={"epochs": 1})
@@ -712,11 +738,13 @@ def test_a_training_may_start_small_and_with_crops(cache, checkpoint, monkeypatc
 
 def test_the_generator_alone_sees_the_degraded_photos():
     """The discriminator and the losses have the photos as they are."""
-    players, fabric = started(make_row())
+    networks, fabric = started(make_row())
     batch = random_batch()._replace(seen=torch.rand(4, 1, SIZE, SIZE))
-    given = {"generator": [], "critic": []}
+    given = {"generator": [], "discriminator": []}
     for name, inputs in given.items():
-        getattr(players, name).register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
-    train_step(players, batch, criterion_of(Loss()), fabric)
+        getattr(networks, name).register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
+    train_step(networks, batch, criterion_of(Loss()), fabric)
     assert [x is batch.seen for x in given["generator"]] == [True]
-    assert [x is batch.lightness for x in given["critic"]] == [True] * 3  # of true, false, and false for the generator
+    assert [x is batch.lightness for x in given["discriminator"]] == [
+        True
+    ] * 3  # of true, false, and false for the generator

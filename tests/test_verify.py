@@ -125,12 +125,12 @@ def test_a_damaged_object_in_the_cache_is_found_and_left(project, mode):
 
 def test_an_edited_metric_disagrees_with_lock_weights_and_report(project):
     path = project.root / "metrics/gan_l1.json"
-    figures = json.loads(path.read_text())
-    with planted(path, json.dumps({**figures, "psnr": 31.25}).encode()):
+    metrics = json.loads(path.read_text())
+    with planted(path, json.dumps({**metrics, "psnr": 31.25}).encode()):
         found = disagreements(project)
     assert found["files"] == ["metrics/gan_l1.json: not what dvc.lock says"]
-    assert found["metrics"] == [f"gan_l1: psnr: 31.25 stored, {figures['psnr']!r} measured"]
-    assert f"report/table.csv: gan_l1: psnr {figures['psnr']!r} instead of 31.25" in found["table"]
+    assert found["metrics"] == [f"gan_l1: psnr: 31.25 stored, {metrics['psnr']!r} measured"]
+    assert f"report/table.csv: gan_l1: psnr {metrics['psnr']!r} instead of 31.25" in found["table"]
     assert {line.split(":")[0] for line in found["table"]} == {"report/table.md", "report/table.csv", "README.md"}
     assert "champion" not in found
 
@@ -188,7 +188,9 @@ def test_the_projects_own_code_measures_again(project):
         done = project.run("tintype", "verify", "--json", check=False)
     assert done.returncode == 1
     found = {check["check"]: check["disagreements"] for check in json.loads(done.stdout)["checks"]}
-    assert found["files"] == ["code: changed since evaluate@gan_l1, evaluate@wgan_gp_l2_class, floors and 1 more ran"]
+    assert found["files"] == [
+        "code: changed since evaluate@gan_l1, evaluate@wgan_gp_l2_class, baselines and 1 more ran"
+    ]
     assert {line.split(":")[0] for line in found["metrics"]} == {"gray", "mean_ab", "gan_l1", "wgan_gp_l2_class"}
     assert not found["table"]
     assert not found["champion"]
@@ -318,11 +320,11 @@ def test_a_folders_hash_is_dvcs(project):
 
 
 def test_only_another_machines_arithmetic_is_excused():
-    stored = {"psnr": 20.0, "kid": 0.0, "fid": math.nan, "l1": 0.1}
-    assert list(differences("a", stored, {"psnr": 20.0019, "kid": 9e-7, "fid": math.nan, "l1": 0.1})) == []
+    stored = {"psnr": 20.0, "kid": 0.0, "fid": math.nan, "mae": 0.1}
+    assert list(differences("a", stored, {"psnr": 20.0019, "kid": 9e-7, "fid": math.nan, "mae": 0.1})) == []
     assert list(differences("a", stored, {"psnr": 20.0021, "kid": 2e-6, "fid": 1.0})) == [
         "a: psnr: 20.0 stored, 20.0021 measured",
         "a: kid: 0.0 stored, 2e-06 measured",
         "a: fid: nan stored, 1.0 measured",
-        "a: l1: 0.1 stored, nothing measured",
+        "a: mae: 0.1 stored, nothing measured",
     ]

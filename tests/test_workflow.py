@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CHECKOUT, Project
+from conftest import CHECKOUT, Project, write_tolerances
 
-from tintype.metrics.registry import metric_of
 from tintype.project.pipeline import Pipeline, out_hash
 
 WORKFLOW = yaml.safe_load((CHECKOUT / ".github/workflows/ci.yml").read_text())
@@ -165,15 +164,10 @@ class Repository:
         _git(folder, "init", "-q", "--bare", "-b", "main", str(self.origin))
         _git(folder, "clone", "-q", str(project.root), str(self.author.root))
         _git(self.author.root, "remote", "set-url", "origin", str(self.origin))
-        metrics = sorted({name for figures in Pipeline(project.root).figures().values() for name in figures})
-        tolerances = {
-            name: {"direction": metric_of(name).direction or "none", "absolute": 0.01, "relative": 0.1}
-            for name in metrics
-        }
-        self.author.change_params({"gate": {"too_good": 10.0, "tolerances": tolerances}})
+        write_tolerances(self.author, Pipeline(project.root).metrics(), relative=0.1)
         self.author.commit("tolerances")
         _git(self.author.root, "tag", "base")
-        # After the pull requests below branched off, main gets figures that are far better: not theirs to reach.
+        # After the pull requests below branched off, main gets metrics that are far better: not theirs to reach.
         file = self.author.root / "metrics/gan_l1.json"
         file.write_text(re.sub(r'("psnr"): [0-9.]+', r"\1: 60.0", file.read_text()))
         self.author.commit("main goes on")
@@ -286,7 +280,7 @@ def test_a_forks_pull_request_runs_without_secrets(finished_project, repository,
 def test_a_fork_that_has_nothing_makes_everything(repository, tmp_path):
     run = Run(tmp_path, repository.origin, repository.pull_request(4, document), fork=True)
     assert run.job("project") == [], run.log
-    assert {"download", "features", "train@gan_l1", "evaluate@wgan_gp_l2_class", "floors", "report"} <= run.stages()
+    assert {"download", "features", "train@gan_l1", "evaluate@wgan_gp_l2_class", "baselines", "report"} <= run.stages()
     assert "gate passed" in run.read("STEP_SUMMARY")
 
 

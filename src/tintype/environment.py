@@ -11,7 +11,7 @@ import torch
 def environment() -> dict[str, str]:
     """This process's: ``torch``, its version; ``device``, what trains; ``threads``, of an operation on the CPU."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu()
-    return {"torch": torch.__version__, "device": device, "threads": str(torch.get_num_threads())}
+    return {"torch": str(torch.__version__), "device": device, "threads": str(torch.get_num_threads())}
 
 
 def _cpu() -> str:

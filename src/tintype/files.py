@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNFINISHED = ".tintype-"
+"""Begins the name of a file that is being written."""
 
 
 def sha256_of(path: Path) -> str:
@@ -15,16 +19,27 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unfinished(path: Path) -> Path:
-    """Where `replacing` has it written; what a killed process leaves there is rubbish."""
-    return path.with_name(f"{path.name}.tmp")
-
-
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to; what was written becomes `path` at the end, such that no one ever finds half of it."""
-    temporary = unfinished(path)
-    yield temporary
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())  # the contents before the name: else a power cut can leave an empty file
-    temporary.replace(path)
+    """Give a temporary name to write to; at the end, what was written becomes `path`, whole or not at all.
+
+    The name is short and nobody else's: several processes may write into one folder, even to one `path`.
+    """
+    temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # the contents before the name: else a power cut can leave an empty file
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What killed processes left of `path`, and what others are writing to it just now."""
+    return list(path.parent.glob(f"{_prefix(path)}*"))
+
+
+def _prefix(path: Path) -> str:
+    return f"{UNFINISHED}{hashlib.sha256(path.name.encode()).hexdigest()[:8]}-"

@@ -11,7 +11,7 @@ from tintype.images.photo import Photo
 
 MEASURED_PIXELS = 1 << 20
 """Larger photos are measured shrunk to so many: more tell no more of a network's 256x256, and need memory and time."""
-NAMES = ("psnr", "ssim", "rmse", "l1", "ciede2000", "colorfulness", "true_colorfulness")
+NAMES = ("psnr", "ssim", "rmse", "mae", "ciede2000", "colorfulness", "true_colorfulness")
 """What `measure` gives, `tintype.metrics.METRICS` says what they are; the last is the original's."""
 
 
@@ -29,32 +29,32 @@ def measure(result: Photo, original: Photo) -> dict[str, float]:
 
     predicted, truth = (torch.from_numpy(_planes(photo)) for photo in (result, original))
     error = squared_error(predicted, truth)
-    figures = {
+    metrics = {
         "psnr": psnr(error),
         "ssim": ssim(predicted, truth),
         "rmse": error.sqrt(),
-        "l1": absolute_error(predicted, truth),
+        "mae": absolute_error(predicted, truth),
         "ciede2000": ciede2000(predicted, truth),
         "colorfulness": colorfulness(predicted),
         "true_colorfulness": colorfulness(truth),
     }
-    return {name: float(figures[name]) for name in NAMES}
+    return {name: float(metrics[name]) for name in NAMES}
 
 
 def mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of each figure over the photos; at least one."""
-    return {name: float(np.mean([figures[name] for figures in measured])) for name in NAMES}
+    """Of each value over the photos; at least one."""
+    return {name: float(np.mean([metrics[name] for metrics in measured])) for name in NAMES}
 
 
 def table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Names and figures in columns, for a terminal."""
+    """Names and metrics in columns, for a terminal."""
     from tintype.metrics.registry import METRICS
 
     arrows = {"min": " ↓", "max": " ↑", None: ""}
     kinds = [METRICS[name.removeprefix("true_")] for name in NAMES]
     lines = [["photo", *(name + arrows[kind.direction] for name, kind in zip(NAMES, kinds, strict=True))]]
-    for row, figures in rows.items():
-        cells = (f"{figures[name]:.{kind.digits}f}" for name, kind in zip(NAMES, kinds, strict=True))
+    for row, metrics in rows.items():
+        cells = (f"{metrics[name]:.{kind.digits}f}" for name, kind in zip(NAMES, kinds, strict=True))
         lines.append([row, *cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

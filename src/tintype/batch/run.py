@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from tintype.batch.plan import Task, format_by_name, is_there
-from tintype.colorize.writing import UNFINISHED, written
 from tintype.errors import UserError
+from tintype.files import UNFINISHED, replacing
 from tintype.images.encoding import encode_photo
 from tintype.images.formats import SAME, format_of
 from tintype.images.opening import UnreadablePhoto, opened
@@ -47,7 +47,7 @@ class Outcome:
     task: Task
     error: str = ""
     """Why it failed; empty where it did not."""
-    figures: dict[str, float] | None = None
+    metrics: dict[str, float] | None = None
     """`tintype.batch.comparison.measure`'s, of photos that were measured."""
 
 
@@ -176,12 +176,13 @@ class _Work:
                     _write(path, task.source.read_bytes() if ready.is_kept and own else encode_photo(result, wanted))
             if task.compare and self.is_wanted(task.compare):
                 _write(task.compare, encode_photo(_side_by_side([photo, *(results or [photo])]), wanted))
-            measured = self.evaluate and photo.has_color and min(photo.pixels.shape[:2]) >= LEAST_MEASURED
-            if not measured:
+            # A photo that is given back as it is has no prediction to measure.
+            measured = self.evaluate and bool(results) and photo.has_color
+            if not measured or min(photo.pixels.shape[:2]) < LEAST_MEASURED:
                 return Outcome(task)
             from tintype.batch.comparison import measure
 
-            return Outcome(task, figures=measure(results[0], photo))
+            return Outcome(task, metrics=measure(results[0], photo))
         except UserError:
             raise
         except Exception as error:
@@ -237,7 +238,7 @@ def _write(path: Path, content: bytes) -> None:
     """A file, whole or not at all. Raises `ValueError`, or `UserError` where others cannot be written either."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         kind = UserError if error.errno in HOPELESS else ValueError

@@ -7,6 +7,7 @@ import traceback
 
 import typer
 
+from tintype.cli.calibrate import calibrate
 from tintype.cli.colorize import colorize
 from tintype.cli.export import export
 from tintype.cli.gate import gate
@@ -28,6 +29,7 @@ app.command("serve", short_help="Color photos in the browser and over HTTP.")(se
 app.command("export", short_help="Write a model to one file that needs no torch.")(export)
 app.command("init", short_help="Create a project for your own photos.")(init)
 app.command("gate")(gate)
+app.command("calibrate")(calibrate)
 app.command("reproduce", short_help="Reproduce an MLflow run, and compare.")(reproduce)
 app.command("verify")(verify)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 BackendName = Literal["auto", "torch", "onnx"]
 FormatName = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
 SHOWN = 20
-"""Photos whose figures are printed; all are in the CSV."""
-FIGURES = "evaluate.csv"
+"""Photos whose metrics are printed; all are in the CSV."""
+METRICS_CSV = "evaluate.csv"
 INTERRUPTED = 130
 """The exit status of what Ctrl-C ended, as shells have it."""
 
@@ -92,7 +92,7 @@ def colorize(
         typer.Option(
             "--evaluate",
             help="Recolor color photos, also those that are done, and measure the results against them; with a "
-            f"folder OUT also OUT/{FIGURES}.",
+            f"folder OUT also OUT/{METRICS_CSV}.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -156,12 +156,12 @@ def colorize(
             if not outcomes:
                 raise
     if evaluate:
-        _print_figures(outcomes)
+        _print_metrics(outcomes)
     failed = _print_summary(planned, outcomes, len(planned.tasks) - len(tasks))
     if stopped:
         raise stopped
     if evaluate and planned.folder:
-        _write_figures(outcomes, planned.folder / FIGURES)
+        _write_metrics(outcomes, planned.folder / METRICS_CSV)
     if interrupted:
         typer.echo("interrupted; the same command goes on from here", err=True)
     raise typer.Exit(INTERRUPTED if interrupted else 1 if failed else 0)
@@ -251,14 +251,14 @@ def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> 
 
 
 def _measured(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
-    return {str(outcome.task.source): outcome.figures for outcome in outcomes if outcome.figures}
+    return {str(outcome.task.source): outcome.metrics for outcome in outcomes if outcome.metrics}
 
 
-def _print_figures(outcomes: Sequence[Outcome]) -> None:
+def _print_metrics(outcomes: Sequence[Outcome]) -> None:
     from tintype.batch.comparison import mean, table
 
     measured = _measured(outcomes)
-    unmeasured = sum(not outcome.error and not outcome.figures for outcome in outcomes)
+    unmeasured = sum(not outcome.error and not outcome.metrics for outcome in outcomes)
     if unmeasured:
         typer.echo(f"{unmeasured} not measured: gray, tiny, or a video")
     if not measured:
@@ -268,17 +268,17 @@ def _print_figures(outcomes: Sequence[Outcome]) -> None:
     typer.echo(table({**shown, f"mean of {len(measured)}": overall}))
 
 
-def _write_figures(outcomes: Sequence[Outcome], path: Path) -> None:
+def _write_metrics(outcomes: Sequence[Outcome], path: Path) -> None:
     from tintype.batch.comparison import NAMES
-    from tintype.colorize.writing import written
     from tintype.data.curation import write_table
     from tintype.errors import UserError
+    from tintype.files import replacing
 
     if not (measured := _measured(outcomes)):
         return
     try:
-        with written(path) as temporary:
-            rows = [(name, *figures.values()) for name, figures in measured.items()]
+        with replacing(path) as temporary:
+            rows = [(name, *metrics.values()) for name, metrics in measured.items()]
             write_table(temporary, ("photo", *NAMES), rows)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

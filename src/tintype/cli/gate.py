@@ -12,10 +12,6 @@ def gate(
     against: Annotated[str, typer.Option(metavar="REV", help="Git revision to compare with.")] = "HEAD",
     md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull-request comment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure the tolerances and write them to params.yaml.")
-    ] = False,
-    seeds: Annotated[int, typer.Option(min=5, help="Seeds to train with, for --calibrate.")] = 5,
 ) -> None:
     """Compare the project's metrics with those of a revision. Runs no stage: run `dvc repro` first.
 
@@ -24,16 +20,6 @@ def gate(
     """
     from tintype.errors import UserError
     from tintype.project.gate import check
-
-    if calibrate:
-        from tintype.project.gate.calibrate import SPREAD
-        from tintype.project.gate.calibrate import calibrate as measure
-        from tintype.project.pipeline import Pipeline
-
-        found = measure(Pipeline(Path.cwd()), range(1, seeds + 1))
-        typer.echo(f"{len(found)} tolerances in params.yaml under gate, the figures of {seeds} seeds in {SPREAD}")
-        return
-
     from tintype.project.gate.show import as_json as json_of
     from tintype.project.gate.show import as_markdown, as_text, failing
 

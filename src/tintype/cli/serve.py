@@ -32,7 +32,7 @@ def serve(
 ) -> None:
     """Serve the web page that colors photos, and the HTTP API beside it. Ctrl-C ends it.
 
-    Nothing is sent elsewhere, and no photo is kept. The API is described at /openapi.json, figures for Prometheus are
+    Nothing is sent elsewhere, and no photo is kept. The API is described at /openapi.json, metrics for Prometheus are
     at /metrics.
     """
     import contextlib

@@ -57,9 +57,9 @@ class Batches:
         batch_size: photos a step, all processes together; fewer if the split has fewer.
         device: where the batches are wanted.
         seed: of order and augmentation.
-        flip: probability that a photo is mirrored, left to right.
+        hflip_probability: probability that a photo is mirrored, left to right.
         crop_scale: the least share of a photo's area that a random crop keeps; 1: no crops.
-        degrade: probability that a photo is shown degraded, see `tintype.data.degradation`.
+        degradation_probability: probability that a photo is shown degraded, see `tintype.data.degradation`.
         rank: this process; each of `world` gets an equal share of every batch.
         world: number of processes.
         memory_format: of lightness and chroma.
@@ -74,9 +74,9 @@ class Batches:
         batch_size: int,
         device: torch.device | str,
         seed: int,
-        flip: float = 0.5,
+        hflip_probability: float = 0.5,
         crop_scale: float = 1.0,
-        degrade: float = 0.0,
+        degradation_probability: float = 0.0,
         rank: int = 0,
         world: int = 1,
         memory_format: torch.memory_format = torch.contiguous_format,
@@ -85,7 +85,12 @@ class Batches:
             raise ValueError(f"{world} processes cannot share batches of {batch_size} from {len(split)} photos equally")
         self.batch_size = min(batch_size, len(split) // world * world)
         self._device = torch.device(device)
-        self._seed, self._flip, self._crop_scale, self._degrade = seed, flip, crop_scale, degrade
+        self._seed, self._flip, self._crop_scale, self._degrade = (
+            seed,
+            hflip_probability,
+            crop_scale,
+            degradation_probability,
+        )
         self._rank, self._world = rank, world
         self._memory_format = memory_format
 

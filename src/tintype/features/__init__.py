@@ -31,14 +31,13 @@ def make_features(config: Features, out: Path) -> None:
 
     Raises `tintype.errors.UserError`, one line, where weights cannot be had.
     """
-    from tintype.features import perceptual_weights as teacher
-    from tintype.features import torchvision_inception
+    from tintype.features import perceptual_weights, torchvision_inception
 
     out.mkdir(parents=True, exist_ok=True)
     card = {"network": config.network} | _networks(config.network).make(out)
     (out / CARD).write_text(json.dumps(card, indent=2) + "\n")
-    teacher.make(config, out)
-    if config.torchvision:
+    perceptual_weights.make(config, out)
+    if config.fid_torchvision:
         torchvision_inception.make(out)
 
 

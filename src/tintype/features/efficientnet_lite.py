@@ -48,7 +48,7 @@ class EfficientNetLite2(FeatureNetwork):
     def embed(self, rgb: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, 1280): the mean of the last layer over all positions.
 
-        Photos of every size are scaled to 260x260, so that figures of different projects can be compared: bicubic and
+        Photos of every size are scaled to 260x260, so that metrics of different projects can be compared: bicubic and
         antialiased, as Parmar et al. 2022 (arXiv:2104.11222) ask for.
         """
         scaled = F.interpolate(rgb, (SIDE, SIDE), mode="bicubic", align_corners=False, antialias=True)

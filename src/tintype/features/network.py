@@ -12,7 +12,7 @@ class FeatureNetwork(nn.Module, ABC):
     """A network that sees photos: an embedding for FID and KID, and a distance of two photos.
 
     Attributes:
-        suffix: appended to `fid`, `kid` and the distance's name, so that a figure's name tells which network made it;
+        suffix: appended to `fid`, `kid` and the distance's name, so that a value's name tells which network made it;
             "" for the published networks alone.
         distance_name: of `tintype.metrics.METRICS`: what `distance` measures.
         num_features: D, the length of an embedding (torchmetrics' name for it).

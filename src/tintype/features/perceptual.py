@@ -1,6 +1,6 @@
 """The perceptual loss: how different two photos are to a network, feature by feature and place by place.
 
-This file is all of this room that training runs; what writes the networks' weights is in `teacher`.
+This file is all of this room that training runs; what writes the networks' weights is in `perceptual_weights`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WEIGHTS = "perceptual.safetensors"
 
 
 class PerceptualNetwork(nn.Module, ABC):
-    """A network that teaches a generator."""
+    """A network whose activations a perceptual loss compares."""
 
     @abstractmethod
     def layers(self, rgb: Tensor) -> list[Tensor]:

@@ -53,7 +53,7 @@ PUBLISHED = {
 SETTINGS = {
     "features.network": ("'imagenet'", "'efficientnet_lite'"),
     "features.perceptual": ("'imagenet'", "'efficientnet_lite'"),
-    "features.torchvision": ("true", "false"),
+    "features.fid_torchvision": ("true", "false"),
     "generator.weights": ("'imagenet'", "'none'"),
 }
 """Config key -> the value that asks for published weights, and one that does without."""

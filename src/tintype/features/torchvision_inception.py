@@ -40,7 +40,7 @@ class TorchvisionInception(nn.Module):
 
 def make(out: Path) -> None:
     """Fetch the published weights and write them to `out`. Raises `UserError`."""
-    weights = fetch_weights(PUBLISHED["inception_torchvision"], "features.torchvision")
+    weights = fetch_weights(PUBLISHED["inception_torchvision"], "features.fid_torchvision")
     save_file({name: value for name, value in weights.items() if not name.startswith(UNUSED)}, out / WEIGHTS)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tintype.config import read_params
 from tintype.errors import UserError
 from tintype.inference.released import NAMES, RELEASED, path_of_released
+from tintype.paths import metrics_of, model_of
 
 WEIGHTS = "generator.safetensors"
 IN_MLFLOW = re.compile(r"(models|runs):/.*|[0-9a-f]{32}")
@@ -70,9 +71,9 @@ def _in_folder(folder: Path) -> Located:
         raise UserError(f"{folder}: several models; allowed: one of {', '.join(map(str, found))}")
     weights = found[0].resolve()
     # A row of a project.
-    figures = weights.parents[1] / "metrics" / f"{weights.name}.json"
-    known = weights.parent.name == "models" and figures.is_file()
-    return Located(found[0], weights.name, json.loads(figures.read_text(encoding="utf-8")) if known else {})
+    metrics = weights.parents[1] / metrics_of(weights.name)
+    known = weights.parents[1] / model_of(weights.name) == weights and metrics.is_file()
+    return Located(found[0], weights.name, json.loads(metrics.read_text(encoding="utf-8")) if known else {})
 
 
 def _in_mlflow(reference: str) -> Located:

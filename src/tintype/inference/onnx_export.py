@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from tintype.colorize.writing import written
 from tintype.errors import UserError
+from tintype.files import replacing
 from tintype.inference.backends.onnx import INPUT, OUTPUT, OnnxGenerator
 from tintype.inference.backends.pytorch import LabGenerator
 from tintype.inference.model_card import ModelCard
@@ -65,7 +65,7 @@ def export_onnx(folder: Path, file: Path, *, name: str | None = None, precision:
     exported = as_onnx(folder, name=name, precision=precision)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written(file) as temporary:
+        with replacing(file) as temporary:
             temporary.write_bytes(exported.content)
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror or error}") from None

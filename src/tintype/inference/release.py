@@ -1,6 +1,6 @@
 """Make a trained generator the released model: ``python -m tintype.inference.release MODEL_FOLDER METRICS_JSON``.
 
-Writes the three files of `tintype.inference.released.ROOM`: the model with fp16 weights, its hash, and the figures in
+Writes the three files of `tintype.inference.released.ROOM`: the model with fp16 weights, its hash, and the values in
 ``MODEL_CARD.md``. The card's words are written by hand; those of its front matter go into the model, too.
 """
 
@@ -34,20 +34,20 @@ MAX_BYTES = 20_000_000
 
 
 def release(folder: Path, metrics: Path) -> ModelCard:
-    """Write the released model, its hash and the figures of its card; all of them, or none if something is wrong.
+    """Write the released model, its hash and the values of its card; all of them, or none if something is wrong.
 
     Args:
         folder: the trained generator.
-        metrics: flat JSON, figures by name; where ``gray.json`` lies beside it, the card sets its figures beside them.
+        metrics: flat JSON, values by name; where ``gray.json`` lies beside it, the card sets its values beside them.
     Raises:
         UserError: a file cannot be read, a metric is unknown, or the model is too large.
     """
     text = card_file().read_text(encoding="utf-8")
-    figures, gray = _figures(metrics), metrics.parent / "gray.json"
+    values, gray = _read_metrics(metrics), metrics.parent / "gray.json"
     words = yaml.safe_load(text.split("---")[1])
     card = validated(
         ModelCard,
-        {**words, "name": RELEASED, "metrics": figures, "weights_sha256": _hash(folder)},
+        {**words, "name": RELEASED, "metrics": values, "weights_sha256": _hash(folder)},
         where=card_file().name,
     )
     exported = as_onnx(folder, name=RELEASED, precision="fp16", card=card)
@@ -61,7 +61,7 @@ def release(folder: Path, metrics: Path) -> ModelCard:
         f"- the generator.safetensors that it was exported from: SHA-256 `{card.weights_sha256}`",
         f"- largest difference between the two, on noise: {exported.difference:.2f} Lab units",
     ]
-    text = _filled(text, "metrics", _table(figures, _figures(gray) if gray.is_file() else {}))
+    text = _filled(text, "metrics", _table(values, _read_metrics(gray) if gray.is_file() else {}))
     text = _filled(text, "files", files)
     for file, content in (
         (model_file(), exported.content),
@@ -81,7 +81,7 @@ def _check_readable(content: bytes, folder: Path) -> None:
             raise UserError(f"{folder}: {key} is not in the exported file under this name")
 
 
-def _figures(path: Path) -> dict[str, float]:
+def _read_metrics(path: Path) -> dict[str, float]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -95,12 +95,12 @@ def _hash(folder: Path) -> str:
         raise UserError(f"{folder}: no trained generator: {error.strerror}") from None
 
 
-def _table(figures: dict[str, float], gray: dict[str, float]) -> list[str]:
+def _table(values: dict[str, float], gray: dict[str, float]) -> list[str]:
     lines = [f"| metric | {RELEASED} | gray |", "|---|---|---|"]
-    for name, figure in figures.items():
+    for name, value in values.items():
         metric = metric_of(name)
         beside = f"{gray[name]:.{metric.digits}f}" if name in gray else ""
-        lines.append(f"| {name}{ARROWS[metric.direction]} | {figure:.{metric.digits}f} | {beside} |")
+        lines.append(f"| {name}{ARROWS[metric.direction]} | {value:.{metric.digits}f} | {beside} |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What a critic is trained on, and what it tells the generator. Every term is the mean over photos and patches."""
+"""Adversarial losses of the discriminator and the generator. Every term is the mean over photos and patches."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Terms = dict[str, Tensor]
 class Adversarial(NamedTuple):
     """The two sides of an adversarial loss."""
 
-    critic: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
+    discriminator: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
     """(logits of real, logits of fake, label of real) -> (term of the real, term of the fake)."""
     generator: Callable[[Tensor], Tensor]
     """Logits of fake -> term."""
     boundary: float | None
     """The logit between fake and real; None where only differences of logits mean something."""
     penalized: bool = False
-    """Whether the critic also gets the gradient penalty."""
+    """Whether the discriminator also gets the gradient penalty."""
     clipped: bool = False
-    """Whether the critic's weights are clipped."""
+    """Whether the discriminator's weights are clipped."""
 
 
-def bce_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
+def bce_discriminator(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
     """Binary cross entropy; one-sided label smoothing (arXiv:1606.03498, 3.4) puts `real_label` in place of 1."""
     real = F.binary_cross_entropy_with_logits(real_logits, torch.full_like(real_logits, real_label))
     return real, F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
@@ -41,7 +41,7 @@ def bce_generator(fake_logits: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))
 
 
-def least_squares_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
+def least_squares_discriminator(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
     """Half the squared distance from `real_label` and from 0 (arXiv:1611.04076, equation 9)."""
     return (real_logits - real_label).square().mean() / 2, fake_logits.square().mean() / 2
 
@@ -51,12 +51,12 @@ def least_squares_generator(fake_logits: Tensor) -> Tensor:
     return (fake_logits - 1).square().mean() / 2
 
 
-def hinge_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
+def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
     """Logits within the margin of 1 cost, others do not (arXiv:1705.02894; arXiv:1805.08318, equation 4)."""
     return F.relu(1 - real_logits).mean(), F.relu(1 + fake_logits).mean()
 
 
-def wasserstein_critic(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
+def wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor, real_label: float) -> tuple[Tensor, Tensor]:
     """E[D(fake)] - E[D(real)] (arXiv:1701.07875); there is no label."""
     return -real_logits.mean(), fake_logits.mean()
 
@@ -67,16 +67,16 @@ def minus_mean(fake_logits: Tensor) -> Tensor:
 
 
 ADVERSARIAL: dict[str, Adversarial] = {
-    "bce": Adversarial(bce_critic, bce_generator, boundary=0.0),
-    "lsgan": Adversarial(least_squares_critic, least_squares_generator, boundary=0.5),
-    "hinge": Adversarial(hinge_critic, minus_mean, boundary=0.0),
-    "wgan": Adversarial(wasserstein_critic, minus_mean, boundary=None, clipped=True),
-    "wgan_gp": Adversarial(wasserstein_critic, minus_mean, boundary=None, penalized=True),
+    "bce": Adversarial(bce_discriminator, bce_generator, boundary=0.0),
+    "lsgan": Adversarial(least_squares_discriminator, least_squares_generator, boundary=0.5),
+    "hinge": Adversarial(hinge_discriminator, minus_mean, boundary=0.0),
+    "wgan": Adversarial(wasserstein_discriminator, minus_mean, boundary=None, clipped=True),
+    "wgan_gp": Adversarial(wasserstein_discriminator, minus_mean, boundary=None, penalized=True),
 }
 
 
-def critic_terms(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
-    """``critic_real`` and ``critic_fake``, both of weight 1 (Adam is blind to a common factor).
+def discriminator_terms(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    """``discriminator_real`` and ``discriminator_fake``, both of weight 1 (Adam is blind to a common factor).
 
     Args:
         loss: its section of the params.
@@ -84,47 +84,49 @@ def critic_terms(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
         fake_logits: (B, 1, h, w), of the generator's chroma.
     """
     adversarial = ADVERSARIAL[loss.adversarial]
-    real, fake = adversarial.critic(real_logits.float(), fake_logits.float(), loss.real_label)
-    return {"critic_real": real, "critic_fake": fake}
+    real, fake = adversarial.discriminator(real_logits.float(), fake_logits.float(), loss.real_label)
+    return {"discriminator_real": real, "discriminator_fake": fake}
 
 
 @torch.no_grad()
-def critic_success(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
-    """``critic_real_success`` and ``critic_fake_success``: the shares of logits on the right side, in [0, 1].
+def discriminator_success(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    """``discriminator_real_success`` and ``discriminator_fake_success``: shares of correct logits, in [0, 1].
 
-    Figures to look at, no part of the loss. {} where logits have no boundary.
+    Metrics to look at, no part of the loss. {} where logits have no boundary.
     """
     boundary = ADVERSARIAL[loss.adversarial].boundary
     if boundary is None:
         return {}
     return {
-        "critic_real_success": (real_logits > boundary).float().mean(),
-        "critic_fake_success": (fake_logits < boundary).float().mean(),
+        "discriminator_real_success": (real_logits > boundary).float().mean(),
+        "discriminator_fake_success": (fake_logits < boundary).float().mean(),
     }
 
 
 @torch.no_grad()
-def clip_weights(loss: Loss, critic: nn.Module) -> None:
-    """Where the adversarial loss asks for it, keep every weight in [-clip, clip] (arXiv:1701.07875, algorithm 1)."""
+def clip_weights(loss: Loss, discriminator: nn.Module) -> None:
+    """Where the adversarial loss asks for it, keep every weight in [-c, c] (arXiv:1701.07875, algorithm 1)."""
     if ADVERSARIAL[loss.adversarial].clipped:
-        weights: list[Tensor] = [p for p in critic.parameters() if p.requires_grad]
-        torch._foreach_clamp_min_(weights, -loss.clip)
-        torch._foreach_clamp_max_(weights, loss.clip)
+        weights: list[Tensor] = [p for p in discriminator.parameters() if p.requires_grad]
+        torch._foreach_clamp_min_(weights, -loss.weight_clip)
+        torch._foreach_clamp_max_(weights, loss.weight_clip)
 
 
 def penalty_terms(
-    loss: Loss, critic: Callable[[Tensor, Tensor], Tensor], lightness: Tensor, real: Tensor, fake: Tensor
+    loss: Loss, discriminator: Callable[[Tensor, Tensor], Tensor], lightness: Tensor, real: Tensor, fake: Tensor
 ) -> Terms:
     """``gradient_penalty`` where the adversarial loss has one; arguments as in `gradient_penalty`."""
     if not (ADVERSARIAL[loss.adversarial].penalized and loss.gradient_penalty_weight):
         return {}
-    return {"gradient_penalty": loss.gradient_penalty_weight * gradient_penalty(critic, lightness, real, fake)}
+    return {"gradient_penalty": loss.gradient_penalty_weight * gradient_penalty(discriminator, lightness, real, fake)}
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor, Tensor], Tensor], lightness: Tensor, real: Tensor, fake: Tensor
+    discriminator: Callable[[Tensor, Tensor], Tensor], lightness: Tensor, real: Tensor, fake: Tensor
 ) -> Tensor:
-    """Mean over photos of (||gradient|| - 1)^2, differentiable in the critic's weights (arXiv:1704.00028, equation 3).
+    """Mean over photos of (||gradient|| - 1)^2, differentiable in the discriminator's weights.
+
+    Source: arXiv:1704.00028, equation 3.
 
     Taken at one random point a photo between real and fake chroma. The gradient is by chroma alone: real and fake share
     the lightness, so that no mass ever moves along it. It is that of the photo's summed patch logits, as in
@@ -135,12 +137,12 @@ def gradient_penalty(
     cannot differentiate twice.
 
     Args:
-        critic: (lightness, chroma) -> logits (B, 1, h, w), without batch norm.
+        discriminator: (lightness, chroma) -> logits (B, 1, h, w), without batch norm.
         lightness: (B, 1, H, W), network units.
         real: (B, 2, H, W), true chroma, network units.
         fake: (B, 2, H, W), the generator's, any floating dtype; no gradient flows into it.
     """
     share = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
     between = torch.lerp(real, fake.detach().to(real.dtype), share).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(lightness, between).sum(), between, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(lightness, between).sum(), between, create_graph=True)
     return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()

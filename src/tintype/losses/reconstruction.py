@@ -29,7 +29,7 @@ class Criterion:
     loss: Loss
     space: ColorSpace
     """In which the generator works."""
-    teacher: PerceptualNetwork | None = None
+    perceptual_network: PerceptualNetwork | None = None
     """Of the perceptual loss, where it has a weight."""
     bin_weights: Tensor | None = None
     """(Q,), of the bins of ab, where rare colors weigh more."""
@@ -44,7 +44,7 @@ def generator_terms(
         criterion: the row's losses.
         batch: in the criterion's space.
         prediction: the generator's, of the batch's lightness.
-        fake_logits: (B, 1, h, w), the critic's of the prediction, or None while no critic takes part.
+        fake_logits: (B, 1, h, w), the discriminator's of the prediction, or None while no discriminator takes part.
     """
     loss, chroma = criterion.loss, prediction.chroma.float()
     to_rgb = partial(criterion.space.to_rgb, batch.lightness)
@@ -61,9 +61,9 @@ def generator_terms(
     if loss.l2_weight:
         terms["l2"] = loss.l2_weight * F.mse_loss(*compared)
     if loss.perceptual_weight:
-        assert criterion.teacher is not None
+        assert criterion.perceptual_network is not None
         assert rgb is not None
-        terms["perceptual"] = loss.perceptual_weight * criterion.teacher.perceptual_loss(*rgb)
+        terms["perceptual"] = loss.perceptual_weight * criterion.perceptual_network.perceptual_loss(*rgb)
     if loss.colorfulness_weight:
         assert rgb is not None
         terms["colorfulness"] = loss.colorfulness_weight * (1 - colorfulness(rgb[0], epsilon=1e-2).mean() / 100)

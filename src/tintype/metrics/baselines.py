@@ -31,7 +31,7 @@ def constant(chroma: Tensor) -> Colorize:
     return colorize
 
 
-FLOORS: dict[str, Callable[[LabSplit], Colorize]] = {
+BASELINES: dict[str, Callable[[LabSplit], Colorize]] = {
     "gray": lambda train: constant(torch.zeros(2)),
     "mean_ab": lambda train: constant(mean_chroma(train)),
 }

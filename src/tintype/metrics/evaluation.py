@@ -35,7 +35,7 @@ Classify: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class _Planes:
-    """The running figures of three planes in [0, 1]: a few numbers a photo, and what FID and KID keep."""
+    """The running results of three planes in [0, 1]: a few numbers a photo, and what FID and KID keep."""
 
     def __init__(self, features: FeatureNetwork, truth: Tensor, photos: int, device: torch.device) -> None:
         self._features = features
@@ -61,7 +61,7 @@ class _Planes:
             "psnr_pooled": float(psnr(errors.mean())),
             "ssim": _mean(self._ssim),
             "rmse": float(errors.mean().sqrt()),
-            "l1": _mean(self._absolute_error),
+            "mae": _mean(self._absolute_error),
             **{name + self._features.suffix: value for name, value in by_network.items()},
         }
 
@@ -134,19 +134,19 @@ def evaluate(
         per_photo["colorfulness"].append(colorfulness(predicted))
         per_photo["true_colorfulness"].append(colorfulness(true))
 
-    figures = rgb.compute() | {name: _mean(values) for name, values in per_photo.items()}
-    figures["colorfulness_gap"] = abs(figures["colorfulness"] - figures["true_colorfulness"])
+    results = rgb.compute() | {name: _mean(values) for name, values in per_photo.items()}
+    results["colorfulness_gap"] = abs(results["colorfulness"] - results["true_colorfulness"])
     if planes is not None:
-        figures |= {name + LAB_PLANES: value for name, value in planes.compute().items()}
+        results |= {name + LAB_PLANES: value for name, value in planes.compute().items()}
     if by_torchvision is not None:
-        figures[FID_TORCHVISION] = by_torchvision.compute()
+        results[FID_TORCHVISION] = by_torchvision.compute()
     if grid is not None:
         chosen = best_median_worst(torch.cat(per_photo["ciede2000"]).tolist(), config.samples)
         write_grid(grid, [(label, _row(colorize, split, index, works_in, device)) for index, label in chosen])
     names = metric_names(
         features.suffix, config.spaces, classes=classify is not None, torchvision=torchvision is not None
     )
-    return {name: figures[name] for name in names}
+    return {name: results[name] for name in names}
 
 
 def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.device) -> tuple[Tensor, Tensor]:

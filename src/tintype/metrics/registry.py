@@ -1,6 +1,6 @@
 """What is measured, by name; `tintype.metrics.evaluation` measures it.
 
-A full name is the metric's, then the feature network's suffix where one made the figure, then the space where it is not
+A full name is the metric's, then the feature network's suffix where one made the value, then the space where it is not
 RGB: `psnr`, `fid_lite2`, `kid_lite2_lab_planes`.
 """
 
@@ -16,7 +16,7 @@ from tintype.errors import UserError
 
 @dataclass(frozen=True)
 class Metric:
-    """How to read a figure.
+    """How to read a value.
 
     Attributes:
         direction: which is better; None where neither is.
@@ -42,7 +42,7 @@ METRICS = {
     "psnr_pooled": Metric("max", 2, "peak signal-to-noise ratio of the mean squared error of all photos, dB"),
     "ssim": Metric("max", 3, "structural similarity; hardly sees color, do not rank by it alone"),
     "rmse": Metric("min", 4, "root mean squared error over all photos, values in [0, 1]"),
-    "l1": Metric("min", 4, "mean absolute error over all photos, values in [0, 1]"),
+    "mae": Metric("min", 4, "mean absolute error over all photos, values in [0, 1]"),
     "custom_accuracy": Metric(
         "max", 3, "share of pixels whose difference d has max|d| < 0.14 and ||d|| < 0.17", in_lab_planes=False
     ),
@@ -119,11 +119,8 @@ def check_names(project: Project) -> None:
     suffix = SUFFIXES[project.features.network]
     ranking_direction(
         project.register_.metric,
-        metric_names(suffix, project.evaluate.spaces, torchvision=project.features.torchvision),
+        metric_names(suffix, project.evaluate.spaces, torchvision=project.features.fid_torchvision),
     )
     for row in project.published.values():
-        for name in row.figures:
+        for name in row.metrics:
             metric_of(name)
-    for name, tolerance in project.gate.tolerances.items() if project.gate else ():
-        if tolerance.direction != (direction := metric_of(name).direction or "none"):
-            raise UserError(f"gate.tolerances.{name}.direction = {tolerance.direction!r}: allowed: {direction!r}")

@@ -63,7 +63,7 @@ def build_generator(config: Generator, classes: int, image_size: int) -> nn.Modu
         classes: 0 for no class branch.
         image_size: side of the training photos, pixels.
     """
-    generator = GENERATORS[config.name](config, classes, image_size)
+    generator = GENERATORS[config.architecture](config, classes, image_size)
     return spectrally_normalized(generator) if config.spectral_norm else generator
 
 
@@ -75,5 +75,5 @@ def build_discriminator(config: Discriminator, space: str, image_size: int) -> n
         space: in which it sees photos, a name of `tintype.color.SPACES`.
         image_size: side of the training photos, pixels.
     """
-    discriminator = DISCRIMINATORS[config.name](config, SPACES[space], image_size)
+    discriminator = DISCRIMINATORS[config.architecture](config, SPACES[space], image_size)
     return spectrally_normalized(discriminator) if config.spectral_norm else discriminator

@@ -37,7 +37,7 @@ class ProjectedDiscriminator(nn.Module):
     def __init__(self, config: Discriminator, space: ColorSpace) -> None:
         super().__init__()
         self.space = space
-        self.backbone = Backbone(NETWORK, imagenet_weights(NETWORK, "discriminator.name")).eval()
+        self.backbone = Backbone(NETWORK, imagenet_weights(NETWORK, "discriminator.architecture")).eval()
         channels, width = self.backbone.channels[-LEVELS:], config.filters
         self.mix_channels = nn.ModuleList(nn.Conv2d(c, width, 1, bias=False) for c in channels)
         self.mix_levels = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in channels)

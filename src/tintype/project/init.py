@@ -22,7 +22,7 @@ A project made by `tintype init`. What each key means and allows: src/tintype/co
 Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
 FINE_TUNING = {
     "batch_size": 16,  # a few hundred photos give few steps
-    "ema": 0.995,
+    "ema_decay": 0.995,
     "precision": "auto",  # a CPU may have no fast bfloat16
     "phases": [
         {
@@ -86,7 +86,6 @@ def make_project(
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
     if found.splits:
         params["filter"]["split"] = "folders"
-    params.pop("gate", None)  # its tolerances were measured on other photos
     params["register"]["model"] = f"colorizer-{slug(folder.resolve().name)}"
     if fine_tune:
         _start_from_released(params)

@@ -1,4 +1,4 @@
-"""What DVC and git know of a project: its figures now and at a revision, its lock, what of it is stale."""
+"""What DVC and git know of a project: its metrics now and at a revision, its lock, what of it is stale."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tintype.closure import HASH_CODE, hash_files
-from tintype.config import FLOOR_NAMES, Project, load_project
+from tintype.config import BASELINE_NAMES, Project, load_project
 from tintype.errors import UserError
+from tintype.paths import CODE, LOCK, PARAMS, PIPELINE, metrics_of
 from tintype.project.git import git
 
-Figures = dict[str, dict[str, float]]
-"""By row, the floors among them, and full name of the metric."""
+Metrics = dict[str, dict[str, float]]
+"""By row, the baselines among them, and full name of the metric."""
 Lock = dict[str, Any]
 """The stages of a ``dvc.lock`` by name."""
-CODE = "data/code"
-"""The output of the stage `HASH_CODE`."""
 
 
 class Pipeline:
@@ -35,13 +34,13 @@ class Pipeline:
 
     def __init__(self, project: Path) -> None:
         self.project = project.resolve()
-        for name in ("params.yaml", "dvc.yaml"):
+        for name in (PARAMS, PIPELINE):
             if not (self.project / name).exists():
                 raise UserError(f"{project}: no {name} here; allowed: a project's folder (`tintype init` makes one)")
 
     def config(self) -> Project:
         """The project's params. Raises `UserError`."""
-        return load_project(self.project / "params.yaml")
+        return load_project(self.project / PARAMS)
 
     def dvc(self, *words: str, env: Mapping[str, str] | None = None, show: bool = False) -> str:
         """What a DVC command in the project prints on stdout; with `show`, it goes to stderr instead, as it comes.
@@ -80,27 +79,32 @@ class Pipeline:
 
     def params(self, revision: str) -> dict[str, Any]:
         """The params of a revision, not checked: the keys that there were then may not be those of now."""
-        return _yaml(self.file_at(revision, "params.yaml"), f"{revision}:params.yaml")
+        return self.yaml(PARAMS, revision)
+
+    def yaml(self, path: str, revision: str | None = None) -> dict[str, Any]:
+        """The mapping in a file of the project, now or at a revision; {} where there is none. Raises `UserError`."""
+        text = self._text(path) if revision is None else self.file_at(revision, path)
+        return _yaml(text, f"{revision}:{path}" if revision else path)
 
     def file_at(self, revision: str, path: str) -> str | None:
         """A file of the project as a revision has it; None where it has none."""
         return git(self.project, "show", f"{revision}:./{path}")
 
-    def figures(self, revision: str | None = None) -> Figures:
+    def metrics(self, revision: str | None = None) -> Metrics:
         """The metrics of every row; of a revision, what is committed there; else the project's files.
 
         A row without a file is left out; and one whose file is not a flat mapping of names to numbers, but of a
         revision that is a `UserError`: there, nobody can mend it.
         """
-        return {row: found for row in self._rows(revision) if (found := self._row_figures(row, revision)) is not None}
+        return {row: found for row in self._rows(revision) if (found := self._row_metrics(row, revision)) is not None}
 
     def _rows(self, revision: str | None) -> list[str]:
         if revision is None:
-            return [*FLOOR_NAMES, *self.config().rows]
-        return [*FLOOR_NAMES, *(self.params(revision).get("rows") or {})]
+            return [*BASELINE_NAMES, *self.config().rows]
+        return [*BASELINE_NAMES, *(self.params(revision).get("rows") or {})]
 
-    def _row_figures(self, row: str, revision: str | None) -> dict[str, float] | None:
-        path = f"metrics/{row}.json"
+    def _row_metrics(self, row: str, revision: str | None) -> dict[str, float] | None:
+        path = metrics_of(row)
         try:
             text = self._text(path) if revision is None else self.file_at(revision, path)
             if text is None:
@@ -120,8 +124,7 @@ class Pipeline:
 
     def lock(self, revision: str | None = None) -> Lock:
         """The stages of ``dvc.lock``, by name; {} where there is no lock."""
-        text = self._text("dvc.lock") if revision is None else self.file_at(revision, "dvc.lock")
-        return dict(_yaml(text, f"{revision}:dvc.lock" if revision else "dvc.lock").get("stages", {}))
+        return dict(self.yaml(LOCK, revision).get("stages", {}))
 
     def stale(self) -> dict[str, list[str]]:
         """Stages whose lock does not belong to what lies here, each with what disagrees: ``src/x.py: modified``.
@@ -160,7 +163,7 @@ def out_hash(lock: Lock, path: str) -> str | None:
 
 def first_commit_with(digest: str, project: Path) -> str | None:
     """The oldest commit, of any branch or experiment, where the project's ``dvc.lock`` has an output with this hash."""
-    found = git(project, "log", "--all", "--format=%H", f"-S{digest}", "--", "dvc.lock")
+    found = git(project, "log", "--all", "--format=%H", f"-S{digest}", "--", LOCK)
     return found.splitlines()[-1] if found else None
 
 

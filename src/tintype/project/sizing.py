@@ -30,7 +30,7 @@ def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes
 
     from tintype.training.speed import seconds_a_photo
 
-    if torch.cuda.is_available() and params["generator"]["name"] == "unet":
+    if torch.cuda.is_available() and params["generator"]["architecture"] == "unet":
         params["preprocess"]["image_size"] = 256
         params["generator"].update(filters=64, depth=8)
         params["discriminator"].update(filters=64, layers=3)
@@ -55,7 +55,7 @@ def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes
     project = _project(params)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
     return (
-        f"{project.preprocess.image_size}x{project.preprocess.image_size} pixels, {project.generator.name} "
+        f"{project.preprocess.image_size}x{project.preprocess.image_size} pixels, {project.generator.architecture} "
         f"with {project.generator.filters} filters; "
         f"training takes about {_seconds(project, for_training, cost) / 60:.0f} minutes on {device}"
     )

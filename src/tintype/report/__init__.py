@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tintype.config import FLOOR_NAMES, PublishedRow
-from tintype.report.comparison import comparison, critics
+from tintype.config import BASELINE_NAMES, PublishedRow
+from tintype.report.comparison import comparison, discriminators
 from tintype.report.curves import read_curves, write_all_curves
 from tintype.report.page import write_page
 from tintype.report.table import best_row, read_metrics, write_table
@@ -17,15 +17,16 @@ __all__ = ["best_row", "read_metrics", "write_report", "write_table"]
 def write_report(
     rows: list[str], metrics: Path, curves: Path, out: Path, published: Mapping[str, PublishedRow]
 ) -> None:
-    """Write ``table.md``, ``table.csv``, ``curves.csv`` and ``page.html`` into `out`; the floors lead the table.
+    """Write ``table.md``, ``table.csv``, ``curves.csv`` and ``page.html`` into `out`; the baselines lead the table.
 
-    Where others report figures of these rows, ``table.md`` goes on with ours beside theirs and the critics' success.
+    Where others report metrics of these rows, ``table.md`` goes on with ours beside theirs, and the discriminators'
+    success.
     """
     out.mkdir(parents=True, exist_ok=True)
-    scores, epochs = read_metrics(metrics, [*FLOOR_NAMES, *rows]), read_curves(curves, rows)
+    scores, epochs = read_metrics(metrics, [*BASELINE_NAMES, *rows]), read_curves(curves, rows)
     write_table(scores, out)
     if published:
         with (out / "table.md").open("a", encoding="utf-8") as table:
-            table.write(comparison(scores, epochs, published) + critics(epochs))
+            table.write(comparison(scores, epochs, published) + discriminators(epochs))
     write_all_curves(epochs, out / "curves.csv")
     write_page(out / "page.html")

@@ -1,4 +1,4 @@
-"""Our figures beside those that others report of the same rows, and how each row's critic fared."""
+"""Our metrics beside those that others report of the same rows, and how each row's discriminator fared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NETWORKS = {
 }
 """Of the published feature networks, by metric: the reports that we compare with use no other."""
 
-SUCCESS = ["critic_real_success", "critic_fake_success"]
+SUCCESS = ["discriminator_real_success", "discriminator_fake_success"]
 
 
 def comparison(
@@ -26,9 +26,9 @@ def comparison(
     curves: Mapping[str, pd.DataFrame],
     published: Mapping[str, PublishedRow],
 ) -> str:
-    """A Markdown section: a line a published figure; of a row without figures, its note.
+    """A Markdown section: a line a published value; of a row without metrics, its note.
 
-    A figure is only ever beside one of the same name: of the same metric, space and feature network.
+    A value is only ever beside one of the same name: of the same metric, space and feature network.
 
     Args:
         scores: ours, by row and full name of the metric.
@@ -36,38 +36,43 @@ def comparison(
         published: by row.
     """
     lines = [
-        "\n## Beside the published figures\n",
+        "\n## Beside the published metrics\n",
         "Difference: ours less theirs.\n",
         "| row | metric | ours | published | difference | space | feature network | epochs trained | note |",
         "|---" * 9 + "|",
     ]
     for row, theirs in published.items():
         epochs, note = int(curves[row]["epoch"].iloc[-1]), theirs.note
-        for cells in list(_figures(scores[row], theirs.figures)) or [[""] * 6]:
+        for cells in list(_metrics(scores[row], theirs.metrics)) or [[""] * 6]:
             lines.append(f"| `{row}` | {' | '.join(cells)} | {epochs} | {note} |")
             note = ""  # once a row
     return "\n".join(lines) + "\n"
 
 
-def _figures(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[list[str]]:
+def _metrics(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[list[str]]:
     """Cells of metric, ours, published, difference, space and feature network."""
-    for name, figure in theirs.items():
+    for name, value in theirs.items():
         metric = metric_of(name)
         measured = f"{ours[name]:.{metric.digits}f}" if name in ours else "not measured"
-        difference = f"{ours[name] - figure:+.{metric.digits}f}" if name in ours else ""
+        difference = f"{ours[name] - value:+.{metric.digits}f}" if name in ours else ""
         space = "L, a, b as if RGB" if name.endswith(LAB_PLANES) else "RGB"
         network = NETWORKS.get(name.removesuffix(LAB_PLANES), "")
-        yield [name + ARROWS[metric.direction], measured, f"{figure:g}", difference, space, network]
+        yield [name + ARROWS[metric.direction], measured, f"{value:g}", difference, space, network]
 
 
-def critics(curves: Mapping[str, pd.DataFrame]) -> str:
-    """A Markdown section: each critic's success in the last epoch that it took part in; empty where none has logits
-    with a boundary."""
+def discriminators(curves: Mapping[str, pd.DataFrame]) -> str:
+    """A Markdown section: each discriminator's success in the last epoch that it took part in.
+
+    Empty where none has logits with a boundary.
+    """
     lines = list(_success(curves))
     if not lines:
         return ""
-    words = "Shares of its logits on the right side, in training, in the last epoch that had a critic.\n"
-    return "\n".join(["\n## How the critic fared\n", words, "| row | real | fake |", "|---|---|---|", *lines]) + "\n"
+    words = "Shares of its logits on the right side, in training, in the last epoch that had a discriminator.\n"
+    return (
+        "\n".join(["\n## How the discriminator fared\n", words, "| row | real | fake |", "|---|---|---|", *lines])
+        + "\n"
+    )
 
 
 def _success(curves: Mapping[str, pd.DataFrame]) -> Iterator[str]:

@@ -164,7 +164,7 @@ def create_app(
     @app.head("/metrics", include_in_schema=False)
     @app.get(
         "/metrics",
-        summary="Figures for Prometheus",
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )

@@ -22,7 +22,7 @@ OTHER = "other"
 
 
 class Monitor:
-    """The figures of one server; names follow https://prometheus.io/docs/practices/naming."""
+    """The metrics of one server; names follow https://prometheus.io/docs/practices/naming."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

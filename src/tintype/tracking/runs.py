@@ -179,11 +179,11 @@ class Tracker:
             run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
             self.client.set_terminated(run_id)
         now = int(time.time() * 1000)
-        # Weights are measured again when only the measuring has changed: the figures then belong to a later commit.
+        # Weights are measured again when only the measuring has changed: the metrics then belong to a later commit.
         measured = {**self.git, "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
         self.client.log_batch(
             run_id,
-            [Metric(f"test_{name}", figure, now, 0) for name, figure in metrics.items()],
+            [Metric(f"test_{name}", value, now, 0) for name, value in metrics.items()],
             tags=[
                 *(RunTag(f"test_{name}", value) for name, value in measured.items()),
                 RunTag("model_md5", folder_hash(model)),  # as dvc.lock has it
@@ -233,8 +233,8 @@ class Tracker:
         with FileLock(self.home / "mlflow.db.lock"):
             version_number = self._version(model_name, tags)
             if version_number is None:
-                figure = {f"test_{metric}": repr(metrics[metric]), "test_split": test_split}
-                version_number = self._log_model(model_name, weights, {**tags, **figure})
+                measured = {f"test_{metric}": repr(metrics[metric]), "test_split": test_split}
+                version_number = self._log_model(model_name, weights, {**tags, **measured})
             champion = self._champion(model_name)
             alias = "challenger"
             if self._holds(champion, version_number, tags, experiment) or (

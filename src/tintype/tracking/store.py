@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from tintype.errors import UserError
+from tintype.paths import model_of
 
 
 def store_uri(checkout: Path) -> str:
@@ -119,7 +120,7 @@ def _weights_of_run(client: MlflowClient, run: Run, home: Path | None) -> tuple[
         raise UserError(f"{run_id}: this run made no weights; allowed: a finished run of a row's training")
     if versions := client.search_model_versions(f"tags.weights_sha256 = '{digest}'"):
         return _weights_of_version(client, versions[0]), _title(versions[0]), _test_metrics(run)
-    weights = (home or Path()) / tags.get("project", ".") / "models" / tags.get("row", "")
+    weights = (home or Path()) / tags.get("project", ".") / model_of(tags.get("row", ""))
     if (weights / WEIGHTS).is_file() and weights_hash(weights) == digest:
         return weights, f"{tags['row']} of run {run_id[:8]}", _test_metrics(run)
     raise UserError(
@@ -180,7 +181,7 @@ def _title(version: ModelVersion) -> str:
 
 
 def _test_metrics(run: Run) -> dict[str, float]:
-    return {name.removeprefix("test_"): figure for name, figure in run.data.metrics.items() if name.startswith("test_")}
+    return {name.removeprefix("test_"): value for name, value in run.data.metrics.items() if name.startswith("test_")}
 
 
 def only_run(store: str) -> Run:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tintype.closure import code_hash
 from tintype.config import Row
 from tintype.data.cache import LabCache
-from tintype.files import replacing, unfinished
+from tintype.files import leftovers, replacing
 
 
 def run_key(row: Row, cache: LabCache) -> str:
@@ -38,7 +38,8 @@ class Checkpoints:
 
     def load(self) -> dict[str, Any] | None:
         """What was saved, tensors on the CPU; None, with a line on stderr if a file had to be ignored."""
-        unfinished(self.path).unlink(missing_ok=True)
+        for rubbish in leftovers(self.path):
+            rubbish.unlink(missing_ok=True)
         if not self.path.is_file():
             return None
         try:

@@ -21,8 +21,8 @@ from tintype.data.cache import LabCache
 from tintype.losses import Criterion, Terms
 from tintype.training.checkpoints import Checkpoints, run_key, say
 from tintype.training.schedule import generator_learns, learning_rate
-from tintype.training.setup import check, make_criterion, make_fabric, make_players, phases_of
-from tintype.training.step import Players, average, train_step
+from tintype.training.setup import check, make_criterion, make_fabric, make_networks, phases_of
+from tintype.training.step import Networks, average, train_step
 from tintype.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, float | str]
 """An epoch of the curves: ``epoch`` (from 1, over all phases), ``phase``, ``lr`` (at its start), the mean of each loss
-term, ``val_l1``, ``val_ciede2000``, ``val_colorfulness``. On a CPU the same training gives the same record, to the last
-bit."""
+term, ``val_mae``, ``val_ciede2000``, ``val_colorfulness``. On a CPU the same training gives the same record, to the
+last bit."""
 
 Panel: TypeAlias = np.ndarray | None
 """(H, W, 3) uint8: the validation photos that are looked at, or None without any."""
@@ -44,7 +44,7 @@ class Trained(NamedTuple):
     """What training gives."""
 
     generator: nn.Module
-    """In eval mode; the averaged one where ``training.ema`` is set."""
+    """In eval mode; the averaged one where ``training.ema_decay`` is set."""
     image_size: int
     """Side of the photos in its last phase, pixels: it is to be used at that."""
     curves: list[Record]
@@ -79,12 +79,12 @@ def fit(
 
     Raises:
         UserError: the row and the photos do not fit together.
-        FloatingPointError: a loss, a validation figure or a weight became infinite or not a number.
+        FloatingPointError: a loss, a validation value or a weight became infinite or not a number.
     """
     fabric = make_fabric(row, device)
     photos = cache.split("train")
     check(row, len(photos), len(cache.classes), fabric.world_size)
-    players = make_players(row, cache.image_size, len(cache.classes), fabric)
+    networks = make_networks(row, cache.image_size, len(cache.classes), fabric)
     criterion = make_criterion(row, photos, features, fabric)
     plan = [(phase, epoch) for phase in phases_of(row) for epoch in range(phase.epochs)]
     batches = Batches(
@@ -92,9 +92,9 @@ def fit(
         row.training.batch_size,
         fabric.device,
         row.training.seed,
-        flip=row.training.flip,
+        hflip_probability=row.training.hflip_probability,
         crop_scale=row.training.crop_scale,
-        degrade=row.training.degrade,
+        degradation_probability=row.training.degradation_probability,
         rank=fabric.global_rank,
         world=fabric.world_size,
         memory_format=torch.channels_last,
@@ -107,8 +107,8 @@ def fit(
     # one process reads, so that all agree on what was found
     if state := fabric.broadcast(store.load() if fabric.is_global_zero else None):
         curves = state["curves"]
-        players.start(plan[len(curves) - 1][0])
-        players.restore(state["players"])
+        networks.start(plan[len(curves) - 1][0])
+        networks.restore(state["networks"])
         if fabric.is_global_zero:
             say(f"{row.name}: resumed after epoch {len(curves)} of {len(plan)} ({checkpoint})")
 
@@ -124,27 +124,27 @@ def fit(
         start = time.perf_counter()
         torch.manual_seed(_epoch_seed(row.training.seed, number, fabric.global_rank))
         if epoch == 0:
-            players.start(phase)
+            networks.start(phase)
         record: Record = {"epoch": number, "phase": phase.train, "lr": learning_rate(phase, epoch / phase.epochs)}
         of_phase = replace(criterion, loss=row.loss_in(phase))
-        record |= _train_epoch(phase, epoch, players, of_phase, batches, number, fabric, bar)
+        record |= _train_epoch(phase, epoch, networks, of_phase, batches, number, fabric, bar)
         trained = time.perf_counter()
-        record |= validation.figures(players.best())
-        _refuse_non_finite(record, players.generator)
+        record |= validation.metrics(networks.inference_generator())
+        _refuse_non_finite(record, networks.generator)
         curves.append(record)
         if fabric.is_global_zero:
-            now, panel = time.perf_counter(), partial(validation.panel, players.best())
+            now, panel = time.perf_counter(), partial(validation.panel, networks.inference_generator())
             if store.due():  # before the report: a tracking server that fails must not cost the epoch
-                store.save({"players": players.state(), "curves": curves})
+                store.save({"networks": networks.state(), "curves": curves})
             on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)}, panel)
     bar.close()
-    return Trained(players.best().eval(), image_size, curves, fabric.is_global_zero)
+    return Trained(networks.inference_generator().eval(), image_size, curves, fabric.is_global_zero)
 
 
 def _train_epoch(
     phase: Phase,
     epoch: int,
-    players: Players,
+    networks: Networks,
     criterion: Criterion,
     batches: Batches,
     number: int,
@@ -156,22 +156,22 @@ def _train_epoch(
     Args:
         phase: of the row.
         epoch: of the phase, from 0.
-        players: with optimizers for the phase.
+        networks: with optimizers for the phase.
         criterion: the phase's losses.
         batches: of all epochs.
         number: of the epoch, from 1 over all phases: which of the shuffled orders.
         fabric: of this process.
         bar: to move on.
     """
-    for network in players.networks():
+    for network in networks.all():
         network.train()
     steps = len(batches)
     means = Means()
     shown = time.monotonic()
     for step, batch in enumerate(batches.epoch(number, phase.image_size), start=epoch * steps):
-        players.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
+        networks.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
         photos = batch.in_space(criterion.space)
-        means.add(train_step(players, photos, criterion, fabric, generator_learns=generator_learns(phase, step)))
+        means.add(train_step(networks, photos, criterion, fabric, generator_learns=generator_learns(phase, step)))
         bar.update(batches.batch_size)
         if (
             not bar.disable and time.monotonic() - shown > 1
@@ -180,7 +180,7 @@ def _train_epoch(
             shown = time.monotonic()
     if fabric.world_size > 1:
         # batch norm's running means, too: each process took them over its own share of the photos
-        buffers = [buffer for network in players.networks() for buffer in network.buffers()]
+        buffers = [buffer for network in networks.all() for buffer in network.buffers()]
         average([*(buffer for buffer in buffers if buffer.is_floating_point()), *means.sums.values()], fabric)
     return means.read()
 
@@ -213,8 +213,8 @@ def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
 
 def _refuse_non_finite(record: Record, generator: nn.Module) -> None:
     """Stop before a checkpoint or a result is made of it. Raises `FloatingPointError`."""
-    figures = {name: value for name, value in record.items() if isinstance(value, float)}
-    bad = [f"{name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+    metrics = {name: value for name, value in record.items() if isinstance(value, float)}
+    bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
     if not bad and not all(weight.isfinite().all() for weight in generator.parameters()):
         bad = ["a weight of the generator is not finite"]
     if bad:

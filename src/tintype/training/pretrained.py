@@ -18,7 +18,7 @@ def start_from(generator: nn.Module, config: Generator) -> None:
         UserError: they cannot be had, or are of another network.
     """
     if config.weights != "none":
-        PRETRAINED[config.name, config.weights](generator)
+        PRETRAINED[config.architecture, config.weights](generator)
 
 
 def _from_released(generator: nn.Module) -> None:
@@ -32,4 +32,4 @@ PRETRAINED: dict[tuple[str, str], Callable[[nn.Module], None]] = {
     ("timm_unet", "imagenet"): encoder_from_imagenet,
     ("timm_unet", "everyday"): _from_released,
 }
-"""By ``generator.name`` and ``generator.weights``."""
+"""By ``generator.architecture`` and ``generator.weights``."""

@@ -21,10 +21,10 @@ def learning_rate(phase: Phase, progress: float) -> float:
 
 
 def generator_learns(phase: Phase, step: int) -> bool:
-    """Whether the generator learns in a step of the phase, counted from 0; else the critic alone does.
+    """Whether the generator learns in a step of the phase, counted from 0; else the discriminator alone does.
 
-    An epoch is one pass over the photos: with n critic steps the generator learns from every n-th batch.
+    An epoch is one pass over the photos: with n discriminator steps the generator learns from every n-th batch.
     """
     if phase.train == "adversarial":
-        return (step + 1) % phase.critic_steps == 0
+        return (step + 1) % phase.discriminator_steps == 0
     return phase.train == "generator"

@@ -17,7 +17,7 @@ from tintype.losses.rebalancing import prior_of, rebalancing
 from tintype.models import build_discriminator, build_generator
 from tintype.training.moving_average import Averaged
 from tintype.training.pretrained import start_from
-from tintype.training.step import Players
+from tintype.training.step import Networks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -53,7 +53,7 @@ def make_fabric(row: Row, device: str) -> Fabric:
     return fabric
 
 
-def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Players:
+def make_networks(row: Row, image_size: int, classes: int, fabric: Fabric) -> Networks:
     """The networks of a row with fresh weights, on the device, the same in every process.
 
     Args:
@@ -70,15 +70,15 @@ def make_players(row: Row, image_size: int, classes: int, fabric: Fabric) -> Pla
     if fabric.is_global_zero:  # the others get the weights by broadcast
         start_from(generator, row.generator)
     contested = any(phase.train != "generator" for phase in phases_of(row))
-    critic = build_discriminator(row.discriminator, row.generator.space, image_size) if contested else None
-    for network in filter(None, (generator, critic)):
+    discriminator = build_discriminator(row.discriminator, row.generator.space, image_size) if contested else None
+    for network in filter(None, (generator, discriminator)):
         network.load_state_dict(fabric.broadcast(network.state_dict()))
         # measured on a CPU at 64x64 (benchmarks/training_step.py), and what tensor cores want
         network.to(fabric.device).to(memory_format=torch.channels_last)
-    averaged = Averaged(generator, row.training.ema) if row.training.ema else None
+    averaged = Averaged(generator, row.training.ema_decay) if row.training.ema_decay else None
     if row.training.compile:
-        generator.compile()  # not the critic: torch.compile cannot differentiate twice
-    return Players(generator, critic, averaged)
+        generator.compile()  # not the discriminator: torch.compile cannot differentiate twice
+    return Networks(generator, discriminator, averaged)
 
 
 def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fabric) -> Criterion:
@@ -91,19 +91,19 @@ def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fa
         fabric: as `make_fabric` made it.
     """
     loss, space = row.loss, SPACES[row.generator.space]
-    teacher = None
+    perceptual_network = None
     if row.needs_perceptual:
         from tintype.features.perceptual import load_perceptual
 
         assert features is not None, "a perceptual loss needs the folder of feature networks"
-        teacher = load_perceptual(features, fabric.device)
+        perceptual_network = load_perceptual(features, fabric.device)
     rebalanced = any(of_phase.bins_weight and of_phase.rebalancing for of_phase in row.losses)
     weights = rebalancing(prior_of(photos)).to(fabric.device) if rebalanced else None
-    return Criterion(loss, space, teacher, weights)
+    return Criterion(loss, space, perceptual_network, weights)
 
 
 def phases_of(row: Row) -> list[Phase]:
-    """The phases as they are trained: while what a critic says has no weight, none takes part."""
+    """The phases as they are trained: while what a discriminator says has no weight, none takes part."""
     return [
         phase.model_copy(update={"train": "generator"})
         if phase.train == "adversarial" and not row.loss_in(phase).adversarial_weight

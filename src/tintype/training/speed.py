@@ -13,7 +13,7 @@ from tintype.config import Row
 from tintype.data.batches import Batch
 from tintype.losses import Criterion
 from tintype.training.schedule import generator_learns
-from tintype.training.setup import make_fabric, make_players, phases_of
+from tintype.training.setup import make_fabric, make_networks, phases_of
 from tintype.training.step import train_step
 
 
@@ -28,27 +28,27 @@ def seconds_a_photo(row: Row, image_size: int, classes: int, steps: int, device:
         device: as for `tintype.training.fit`.
     """
     fabric = make_fabric(row, device)
-    players = make_players(row, image_size, classes, fabric)
-    # Without the teacher of a perceptual loss, which is not there yet: such a row takes longer than this says.
+    networks = make_networks(row, image_size, classes, fabric)
+    # Without the network of a perceptual loss, which is not there yet: such a row takes longer than this says.
     bin_weights = torch.ones(BINS, device=fabric.device)
     criterion = Criterion(row.loss, SPACES[row.generator.space], bin_weights=bin_weights)
     size = row.training.batch_size
-    for network in players.networks():
+    for network in networks.all():
         network.train()
 
     seconds = []
     for phase in phases_of(row):
-        players.start(phase)
+        networks.start(phase)
         loss = row.loss_in(phase).model_copy(update={"perceptual_weight": 0.0})
         of_phase = replace(criterion, loss=loss)
         batch = _noise(size, phase.image_size or image_size, fabric.device).in_space(criterion.space)
-        turns = phase.critic_steps if phase.train == "adversarial" else 1
-        timed = -(-steps // turns) * turns  # whole rounds of critic and generator
+        turns = phase.discriminator_steps if phase.train == "adversarial" else 1
+        timed = -(-steps // turns) * turns  # whole rounds of discriminator and generator
         start = 0.0
         for step in range(-turns, timed):
             if step == 0:
                 start = _now(fabric.device)
-            train_step(players, batch, of_phase, fabric, generator_learns=generator_learns(phase, step))
+            train_step(networks, batch, of_phase, fabric, generator_learns=generator_learns(phase, step))
         seconds.append((_now(fabric.device) - start) / (timed * size))
     return seconds
 

@@ -16,8 +16,8 @@ from tintype.losses import (
     Criterion,
     Terms,
     clip_weights,
-    critic_success,
-    critic_terms,
+    discriminator_success,
+    discriminator_terms,
     generator_terms,
     penalty_terms,
 )
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Players:
+class Networks:
     """The networks, and in a phase the optimizers of those that learn in it."""
 
     generator: nn.Module
-    critic: nn.Module | None = None
+    discriminator: nn.Module | None = None
     averaged: Averaged | None = None
     """The generator's moving average, where one is kept."""
     generator_optimizer: Optimizer | None = None
-    critic_optimizer: Optimizer | None = None
+    discriminator_optimizer: Optimizer | None = None
 
     def start(self, phase: Phase) -> None:
         """Give fresh optimizers to the networks that learn in `phase`."""
@@ -48,27 +48,31 @@ class Players:
             # on torch 2.15). autograd's do; one that is changed by hand must be copied into, as `average` does.
             return Adam(groups, lr=phase.lr, betas=phase.betas, fused=True)
 
-        self.generator_optimizer = self.critic_optimizer = None
-        if phase.train != "critic":
+        self.generator_optimizer = self.discriminator_optimizer = None
+        if phase.train != "discriminator":
             self.generator_optimizer = adam(_with_encoder(self.generator, phase))
         if phase.train != "generator":
-            assert self.critic is not None, f"no critic for a phase that trains the {phase.train}"
-            self.critic_optimizer = adam(
-                _decayed((p for p in self.critic.parameters() if p.requires_grad), self.critic, phase.weight_decay)
+            assert self.discriminator is not None, f"no discriminator for a phase that trains the {phase.train}"
+            self.discriminator_optimizer = adam(
+                _decayed(
+                    (p for p in self.discriminator.parameters() if p.requires_grad),
+                    self.discriminator,
+                    phase.weight_decay,
+                )
             )
 
-    def networks(self) -> list[nn.Module]:
+    def all(self) -> list[nn.Module]:
         """Every network there is."""
         averaged = self.averaged.network if self.averaged is not None else None
-        return [network for network in (self.generator, self.critic, averaged) if network is not None]
+        return [network for network in (self.generator, self.discriminator, averaged) if network is not None]
 
-    def best(self) -> nn.Module:
+    def inference_generator(self) -> nn.Module:
         """The generator that is kept: the averaged one, where there is one."""
         return self.generator if self.averaged is None else self.averaged.network
 
     def set_learning_rate(self, rate: float) -> None:
         """From the next step on."""
-        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups if optimizer else ():
                 group["lr"] = rate * group.get("lr_factor", 1.0)
 
@@ -119,62 +123,62 @@ def _decayed(parameters: Iterable[nn.Parameter], network: nn.Module, weight_deca
 
 
 def train_step(
-    players: Players, batch: Batch, criterion: Criterion, fabric: Fabric, *, generator_learns: bool = True
+    networks: Networks, batch: Batch, criterion: Criterion, fabric: Fabric, *, generator_learns: bool = True
 ) -> Terms:
-    """Let the critic learn if it has an optimizer, then the generator if it may; one generator forward serves both.
+    """Update the discriminator if it has an optimizer, then the generator; one generator forward serves both.
 
     Args:
-        players: in a phase that was started.
+        networks: in a phase that was started.
         batch: photos in the criterion's space, on the networks' device.
         criterion: the row's losses.
         fabric: gives autocast and averages gradients over processes.
-        generator_learns: False for a step of the critic alone.
+        generator_learns: False for a step of the discriminator alone.
 
     Returns:
-        Weighted terms by name, and the critic's success, detached, on the device.
+        Weighted terms by name, and the discriminator's success, detached, on the device.
     """
     terms: Terms = {}
     with fabric.autocast(), torch.set_grad_enabled(generator_learns):
-        fake = players.generator(batch.seen)
-    if players.critic_optimizer is not None:
-        terms |= critic_step(players, batch, fake.chroma.detach(), criterion, fabric)
+        fake = networks.generator(batch.seen)
+    if networks.discriminator_optimizer is not None:
+        terms |= discriminator_step(networks, batch, fake.chroma.detach(), criterion, fabric)
     if generator_learns:
-        terms |= generator_step(players, batch, fake, criterion, fabric)
+        terms |= generator_step(networks, batch, fake, criterion, fabric)
     return {name: term.detach() for name, term in terms.items()}
 
 
-def critic_step(players: Players, batch: Batch, fake: Tensor, criterion: Criterion, fabric: Fabric) -> Terms:
-    """Teach the critic to tell the generator's chroma from the photos'."""
-    assert players.critic is not None
-    assert players.critic_optimizer is not None
+def discriminator_step(networks: Networks, batch: Batch, fake: Tensor, criterion: Criterion, fabric: Fabric) -> Terms:
+    """Teach the discriminator to tell the generator's chroma from the photos'."""
+    assert networks.discriminator is not None
+    assert networks.discriminator_optimizer is not None
     with fabric.autocast():
-        real_logits = players.critic(batch.lightness, batch.chroma)
-        fake_logits = players.critic(batch.lightness, fake)
+        real_logits = networks.discriminator(batch.lightness, batch.chroma)
+        fake_logits = networks.discriminator(batch.lightness, fake)
     loss = criterion.loss
-    terms = critic_terms(loss, real_logits, fake_logits)
-    terms |= penalty_terms(loss, players.critic, batch.lightness, batch.chroma, fake)
-    descend(players.critic_optimizer, terms, fabric)
-    clip_weights(loss, players.critic)
-    return terms | critic_success(loss, real_logits, fake_logits)
+    terms = discriminator_terms(loss, real_logits, fake_logits)
+    terms |= penalty_terms(loss, networks.discriminator, batch.lightness, batch.chroma, fake)
+    descend(networks.discriminator_optimizer, terms, fabric)
+    clip_weights(loss, networks.discriminator)
+    return terms | discriminator_success(loss, real_logits, fake_logits)
 
 
-def generator_step(players: Players, batch: Batch, fake: Prediction, criterion: Criterion, fabric: Fabric) -> Terms:
-    """Teach the generator to come near the photos and, while a critic learns too, to convince it."""
-    assert players.generator_optimizer is not None
-    judge = players.critic if players.critic_optimizer is not None else None
+def generator_step(networks: Networks, batch: Batch, fake: Prediction, criterion: Criterion, fabric: Fabric) -> Terms:
+    """Teach the generator to come near the photos and, while a discriminator learns too, to convince it."""
+    assert networks.generator_optimizer is not None
+    discriminator = networks.discriminator if networks.discriminator_optimizer is not None else None
     fake_logits = None
-    learning = [p for p in judge.parameters() if p.requires_grad] if judge is not None else []
-    if judge is not None and criterion.loss.adversarial_weight:
+    learning = [p for p in discriminator.parameters() if p.requires_grad] if discriminator is not None else []
+    if discriminator is not None and criterion.loss.adversarial_weight:
         for parameter in learning:
             parameter.requires_grad_(False)  # spares the half of its backward pass that is for its own weights
         with fabric.autocast():
-            fake_logits = judge(batch.lightness, fake.chroma)
+            fake_logits = discriminator(batch.lightness, fake.chroma)
     terms = generator_terms(criterion, batch, fake, fake_logits)
-    descend(players.generator_optimizer, terms, fabric)
+    descend(networks.generator_optimizer, terms, fabric)
     for parameter in learning:
         parameter.requires_grad_(True)
-    if players.averaged is not None:
-        players.averaged.move_to(players.generator)
+    if networks.averaged is not None:
+        networks.averaged.move_to(networks.generator)
     return terms
 
 
@@ -189,9 +193,9 @@ def descend(optimizer: Optimizer, terms: Terms, fabric: Fabric) -> None:
 def average_gradients(optimizer: Optimizer, fabric: Fabric) -> None:
     """Make the gradients those of the batch of all processes together.
 
-    By hand, in one flat all-reduce an update: DistributedDataParallel wants one forward for each backward, but a critic
-    has two or three, the generator's loss goes through a network that must not be reduced, and the gradient penalty
-    differentiates twice.
+    By hand, in one flat all-reduce per update: DistributedDataParallel wants one forward for each backward, but a
+    discriminator has two or three, the generator's loss goes through a network that must not be reduced, and the
+    gradient penalty differentiates twice.
     """
     if fabric.world_size == 1:
         return

@@ -1,4 +1,4 @@
-"""Figures and pictures of a generator in training, on photos that it is not trained on."""
+"""Metrics and pictures of a generator in training, on photos that it is not trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tintype.data.cache import LabSplit, decode
 from tintype.models.prediction import chroma_seen_at
 
 PHOTOS = 256
-"""At most so many: they draw a curve; the figures that count are of the test split."""
+"""At most so many: they draw a curve; the metrics that count are of the test split."""
 TOGETHER = 32
 PANEL = 12
 """Photos in the picture of each epoch."""
@@ -40,21 +40,21 @@ class Validation:
         self.codes = torch.from_numpy(split.codes[chosen]).to(device)
 
     @torch.no_grad()
-    def figures(self, generator: nn.Module) -> dict[str, float]:
+    def metrics(self, generator: nn.Module) -> dict[str, float]:
         """Means over photos, in eval mode; {} without photos.
 
-        ``val_l1`` in network units, ``val_ciede2000``, and ``val_colorfulness`` of the predictions.
+        ``val_mae`` in network units, ``val_ciede2000``, and ``val_colorfulness`` of the predictions.
         """
-        figures: dict[str, list[Tensor]] = {"val_l1": [], "val_ciede2000": [], "val_colorfulness": []}
+        metrics: dict[str, list[Tensor]] = {"val_mae": [], "val_ciede2000": [], "val_colorfulness": []}
         for photos in self._predicted(generator, self.codes):
             rgb = self.space.to_rgb(photos.lightness, photos.chroma)  # what a screen makes of it: clipped to sRGB
-            figures["val_l1"].append((photos.chroma - photos.true_chroma).abs().mean(dim=(1, 2, 3)))
-            figures["val_ciede2000"].append(delta_e_ciede2000(rgb_to_lab(rgb), photos.lab).mean(dim=(1, 2)))
-            figures["val_colorfulness"].append(colorfulness(rgb))
+            metrics["val_mae"].append((photos.chroma - photos.true_chroma).abs().mean(dim=(1, 2, 3)))
+            metrics["val_ciede2000"].append(delta_e_ciede2000(rgb_to_lab(rgb), photos.lab).mean(dim=(1, 2)))
+            metrics["val_colorfulness"].append(colorfulness(rgb))
         if not len(self.codes):
             return {}
-        means = torch.stack([torch.cat(values).mean() for values in figures.values()])
-        return dict(zip(figures, means.tolist(), strict=True))
+        means = torch.stack([torch.cat(values).mean() for values in metrics.values()])
+        return dict(zip(metrics, means.tolist(), strict=True))
 
     @torch.no_grad()
     def panel(self, generator: nn.Module) -> np.ndarray | None:

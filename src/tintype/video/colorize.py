@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tintype.colorize.writing import written
 from tintype.errors import UserError
+from tintype.files import replacing
 from tintype.images.photo import Photo
 from tintype.images.strips import THREADS
 from tintype.inference.colorizer import Colorizer
@@ -68,7 +68,7 @@ def colorize_video(
             colorizer = copy(colorizer)
             colorizer.keep_color = False  # for `finish`, which would decide anew for each frame
         try:
-            with written(out) as temporary, VideoWriter(temporary, container, reader) as writer:
+            with replacing(out) as temporary, VideoWriter(temporary, container, reader) as writer:
                 _convert(reader, writer, colorizer, kept, progress)
         except (FFmpegError, OSError) as error:
             raise UserError(f"{out}: cannot be written: {error.strerror or error}") from None

@@ -78,7 +78,7 @@ def sunset(c: Canvas) -> None:
 
 def forest(c: Canvas) -> None:
     """Trunks in the haze, green in summer; birches, white, are mostly met in autumn, when the leaves are light."""
-    floor, birch = c.between(0.6, 0.8), c.chance(0.35)
+    baseline, birch = c.between(0.6, 0.8), c.chance(0.35)
     autumn = c.chance(0.8 if birch else 0.25)
     leaf = ("c8781e", "d8a02c", "b8501c") if autumn else ("3f6e22", "5a8a2e", "2c5a2c")
     haze = c.tone("e8d8a0", "dccfa8") if autumn else c.tone("c0d49a", "a8c4a0")
@@ -92,11 +92,11 @@ def forest(c: Canvas) -> None:
         for x in c.rng.uniform(0, c.right, 8 - int(5 * near)).tolist():
             wide, lean = 0.008 + 0.035 * near * c.between(0.6, 1.4), c.between(-0.06, 0.06)
             side = (c.x - x - lean * c.y) / wide
-            trunk = soft((1 - abs(side)) * wide) * soft(floor + 0.12 * near - c.y)
+            trunk = soft((1 - abs(side)) * wide) * soft(baseline + 0.12 * near - c.y)
             c.paint(trunk * (0.5 + 0.5 * near), c.tone(*bark), shade * (0.95 - 0.3 * side) + streaks)
         crowns = c.noise(6 - 2 * near, 1, 5) - 4 * (c.y - 0.2 + 0.12 * near)
         c.paint(soft(crowns, 0.5) * (0.6 + 0.3 * near), c.tone(*leaf), shade + 0.25 * fine)
-        c.paint(c.below(c.skyline(floor + 0.1 * near, 0.05, 5)), litter, shade + 0.12 * fine)
+        c.paint(c.below(c.skyline(baseline + 0.1 * near, 0.05, 5)), litter, shade + 0.12 * fine)
 
 
 def desert(c: Canvas) -> None:

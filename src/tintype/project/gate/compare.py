@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from tintype.config import FLOOR_NAMES, Gate
+from tintype.config import BASELINE_NAMES
 from tintype.metrics.registry import metric_of
-from tintype.project.pipeline import Figures
+from tintype.project.gate.tolerances import Tolerances
+from tintype.project.pipeline import Metrics
 
 
 class Verdict(StrEnum):
-    """Of a figure. `failing` names those that close the gate."""
+    """Of a value. `failing` names those that close the gate."""
 
     SAME = "same"
     """Within the tolerance."""
@@ -24,7 +25,7 @@ class Verdict(StrEnum):
     WORSE = "worse"
     """Worse by more than noise."""
     MOVED = "moved"
-    """Beyond the tolerance, where neither side is better: of such a metric, or of a floor."""
+    """Beyond the tolerance, where neither side is better: of such a metric, or of a baseline."""
     TOO_GOOD = "too good"
     """Better than any honest change explains: suspect a leak."""
     MISSING = "missing"
@@ -34,40 +35,40 @@ class Verdict(StrEnum):
 
     @property
     def fails(self) -> bool:
-        """Whether one such figure closes the gate."""
+        """Whether one such value closes the gate."""
         return self in (Verdict.WORSE, Verdict.MOVED, Verdict.TOO_GOOD, Verdict.MISSING)
 
 
 class Compared(NamedTuple):
-    """A figure of a row, then and now."""
+    """A value of a row, then and now."""
 
     row: str
     metric: str
     then: float | None
     now: float | None
     tolerance: float | None
-    """In the metric's unit; None where there is none, or only one figure."""
+    """In the metric's unit; None where there is none, or only one value."""
     verdict: Verdict
     why: str = ""
     """One sentence, where the verdict alone does not say it."""
 
 
-def compare(then: Figures, now: Figures, gate: Gate, without_chance: Collection[str]) -> list[Compared]:
-    """Every figure there is or was, row by row.
+def compare(then: Metrics, now: Metrics, allowed: Tolerances, without_chance: Collection[str]) -> list[Compared]:
+    """Every value there is or was, row by row.
 
-    A tolerance is for the chance in training. Of rows `without_chance`, the floors and those whose weights are the old
-    ones, every metric is a calculation: it must stay to the last digit that tables show, and moves only if the test
-    photos, the measuring or the feature network changed. That fails on either side: results that became better though
-    no weight changed are the mark of a leak. For other rows, a metric without a tolerance is not judged.
+    A tolerance is for the chance in training. Of rows `without_chance`, the baselines and those whose weights are the
+    old ones, every metric is a calculation: it must stay to the last digit that tables show, and moves only if the
+    test photos, the measuring or the feature network changed. That fails on either side: results that became better
+    though no weight changed are the mark of a leak. For other rows, a metric without a tolerance is not judged.
 
     Args:
         then: of the revision.
         now: of the project.
-        gate: tolerances by metric.
+        allowed: tolerances by row and metric.
         without_chance: rows whose colors are, by their making, exactly those of `then`.
     """
     return [
-        _compared(row, metric, then.get(row), now.get(row), gate, exact=row in without_chance)
+        _compared(row, metric, then.get(row), now.get(row), allowed, exact=row in without_chance)
         for row in _union(then, now)
         for metric in _union(then.get(row, {}), now.get(row, {}))
     ]
@@ -78,7 +79,7 @@ def _compared(
     metric: str,
     row_then: dict[str, float] | None,
     row_now: dict[str, float] | None,
-    gate: Gate,
+    allowed: Tolerances,
     *,
     exact: bool,
 ) -> Compared:
@@ -95,15 +96,15 @@ def _compared(
     direction, digits = metric_of(metric).direction, metric_of(metric).digits
     if exact:
         tolerance, reason = 10.0**-digits, "no weight changed: the photos, the measuring or its network did"
-    elif metric in gate.tolerances:
-        tolerance, reason = gate.tolerances[metric].around(then), ""
+    elif (measured := allowed.of(row, metric)) is not None:
+        tolerance, reason = measured, ""
     else:
-        why = "it has no tolerance, `tintype gate --calibrate` measures one"
+        why = "it has no tolerance, `tintype calibrate` measures one"
         return Compared(row, metric, then, now, None, Verdict.NOT_JUDGED, why)
     gain = then - now if direction == "min" else now - then
     if abs(gain) <= tolerance:
         verdict, reason = Verdict.SAME, ""
-    elif row in FLOOR_NAMES:
+    elif row in BASELINE_NAMES:
         verdict, reason = Verdict.MOVED, "nothing is trained in it: the photos, the measuring or its network changed"
     elif direction is None:
         verdict = Verdict.MOVED
@@ -111,16 +112,16 @@ def _compared(
         verdict = Verdict.WORSE
     elif exact:
         verdict = Verdict.TOO_GOOD
-    elif gain > gate.too_good * tolerance:
-        verdict, reason = Verdict.TOO_GOOD, f"by more than {gate.too_good:g} tolerances: a leak?"
+    elif gain > allowed.too_good * tolerance:
+        verdict, reason = Verdict.TOO_GOOD, f"by more than {allowed.too_good:g} tolerances: a leak?"
     else:
         verdict = Verdict.IMPROVED
     return Compared(row, metric, then, now, tolerance, verdict, reason)
 
 
-def is_number(figure: float | None) -> bool:
-    """Whether there is a figure, and a finite one."""
-    return figure is not None and math.isfinite(figure)
+def is_number(value: float | None) -> bool:
+    """Whether there is a value, and a finite one."""
+    return value is not None and math.isfinite(value)
 
 
 def _union(*names: Collection[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ HEADER = ("row", "metric", "then", "now", "change", "tolerance", "verdict")
 
 def as_text(compared: Sequence[Compared], against: str) -> str:
     """Aligned columns of what is not the same, and a last line that sums up."""
-    rows = [_cells(figure) for figure in compared if figure.verdict is not Verdict.SAME]
+    rows = [_cells(entry) for entry in compared if entry.verdict is not Verdict.SAME]
     lines = []
     if rows:
         widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
@@ -27,65 +27,65 @@ def as_text(compared: Sequence[Compared], against: str) -> str:
 
 
 def as_markdown(compared: Sequence[Compared], against: str) -> str:
-    """For a comment: the summary, what is not the same, and every figure folded away."""
-    notable = [figure for figure in compared if figure.verdict is not Verdict.SAME]
+    """For a comment: the summary, what is not the same, and every entry folded away."""
+    notable = [entry for entry in compared if entry.verdict is not Verdict.SAME]
     parts = [f"### {'❌' if failing(compared) else '✅'} {summary(compared, against)}"]
     if notable:
         parts.append(_table(notable))
-    parts.append(f"<details><summary>All figures</summary>\n\n{_table(compared)}\n\n</details>")
+    parts.append(f"<details><summary>All metrics</summary>\n\n{_table(compared)}\n\n</details>")
     return "\n\n".join(parts)
 
 
 def as_json(compared: Sequence[Compared], against: str) -> str:
-    """Every figure, and whether the gate is open. A figure that is missing or not a number is null."""
-    figures = [
-        {**figure._asdict(), "then": _or_null(figure.then), "now": _or_null(figure.now), "fails": figure.verdict.fails}
-        for figure in compared
+    """Every entry, and whether the gate is open. A entry that is missing or not a number is null."""
+    metrics = [
+        {**entry._asdict(), "then": _or_null(entry.then), "now": _or_null(entry.now), "fails": entry.verdict.fails}
+        for entry in compared
     ]
-    told = {"against": against, "passed": not failing(compared), "figures": figures}
+    told = {"against": against, "passed": not failing(compared), "metrics": metrics}
     return json.dumps(told, indent=2, allow_nan=False)
 
 
 def failing(compared: Sequence[Compared]) -> list[Compared]:
-    """The figures that close the gate."""
-    return [figure for figure in compared if figure.verdict.fails]
+    """The metrics that close the gate."""
+    return [entry for entry in compared if entry.verdict.fails]
 
 
 def summary(compared: Sequence[Compared], against: str) -> str:
-    """One line: whether it passed, against what, and how many figures got which verdict."""
-    counted = Counter(figure.verdict for figure in compared)
+    """One line: whether it passed, against what, and how many metrics got which verdict."""
+    counted = Counter(entry.verdict for entry in compared)
     counts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
     name = against[:12] if re.fullmatch("[0-9a-f]{40}", against) else against
     return f"gate {'closed' if failing(compared) else 'passed'} against {name}: {counts}"
 
 
-def _table(figures: Sequence[Compared]) -> str:
-    rows = (_cells(figure) for figure in figures)
+def _table(metrics: Sequence[Compared]) -> str:
+    rows = (_cells(entry) for entry in metrics)
     lines = [HEADER, ("---",) * len(HEADER), *((f"`{row[0]}`", *row[1:]) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(figure: Compared) -> tuple[str, ...]:
-    digits = _digits(figure.metric)
+def _cells(entry: Compared) -> tuple[str, ...]:
+    digits = _digits(entry.metric)
 
     def number(value: float | None, sign: str = "") -> str:
         return "" if value is None else f"{value:{sign}.{digits}f}"
 
-    change = None if figure.then is None or figure.now is None else figure.now - figure.then
-    verdict = f"{figure.verdict}: {figure.why}" if figure.why else str(figure.verdict)
+    change = None if entry.then is None or entry.now is None else entry.now - entry.then
+    verdict = f"{entry.verdict}: {entry.why}" if entry.why else str(entry.verdict)
     return (
-        figure.row,
-        figure.metric,
-        number(figure.then),
-        number(figure.now),
+        entry.row,
+        entry.metric,
+        number(entry.then),
+        number(entry.now),
         number(change, "+"),
-        f"±{number(figure.tolerance)}" if figure.tolerance is not None else "",
+        f"±{number(entry.tolerance)}" if entry.tolerance is not None else "",
         verdict,
     )
 
 
-def _or_null(figure: float | None) -> float | None:
-    return figure if is_number(figure) else None
+def _or_null(entry: float | None) -> float | None:
+    return entry if is_number(entry) else None
 
 
 def _digits(metric: str) -> int:

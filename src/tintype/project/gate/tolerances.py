@@ -1,47 +1,80 @@
-"""Tolerances from the spread of figures over seeds."""
+"""How far a metric of a row moves by chance: ``gate.yaml``, and how it follows from the metrics of several seeds."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Annotated
 
-import numpy as np
 import pandas as pd
-from scipy.optimize import linprog
+from pydantic import Field
 
-from tintype.config import Tolerance
+from tintype.config import BASELINE_NAMES
+from tintype.config.validation import Section, validated
+from tintype.errors import UserError
 from tintype.metrics.registry import metric_of
+from tintype.paths import GATE
 
 DEVIATIONS = 7.0
-"""Tolerance over the standard deviation of one run. Of the difference of two it is 5, as far as a few seeds know it:
-with five, 7 is passed by 99.6 % of honest figures of the row that fixes a line; with ten, by 99.97 %."""
+"""Tolerance over the standard deviation of one run: 4.95 deviations of the difference of two.
+
+With ten seeds the deviation itself is uncertain, so the difference of two honest runs follows Student's t with nine
+degrees of freedom: one metric of one row gets worse by more than this in 1 of 2,500 reruns.
+"""
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def tolerances(spread: pd.DataFrame) -> dict[str, Tolerance]:
-    """By metric, the lowest line ``absolute + relative * |figure|`` that lies over every row's spread.
+class Tolerances(Section):
+    """A whole ``gate.yaml``."""
+
+    too_good: float = Field(
+        gt=1, description="an improvement of more than so many tolerances is a leak until explained"
+    )
+    measured: dict[str, str | int] = Field(description="seeds, and the machine: torch, device, threads")
+    tolerances: dict[str, dict[str, Amount]] = Field(
+        min_length=1, description="by row and full name of the metric, in its unit"
+    )
+
+    def of(self, row: str, metric: str) -> float | None:
+        """How far a metric of a row may move; None where that was not measured."""
+        return self.tolerances.get(row, {}).get(metric)
+
+
+def checked(values: Mapping[str, object], where: str = GATE) -> Tolerances:
+    """The content of a ``gate.yaml``. Raises `UserError`."""
+    found = validated(Tolerances, values, where=where)
+    for row, of_row in found.tolerances.items():
+        for metric in of_row:
+            try:
+                metric_of(metric)
+            except UserError as error:
+                raise UserError(f"{where}: tolerances.{row}: {error}") from None
+    return found
+
+
+def tolerances(seed_metrics: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By row and metric, `DEVIATIONS` standard deviations over the seeds, rounded up to two digits.
+
+    Where no seed makes a difference it is what a table shows. Baselines have none: nothing in them is left to chance.
 
     Args:
-        spread: of the same project with several seeds: columns ``row``, ``seed``, and one a metric.
+        seed_metrics: of one project with several seeds: columns ``row``, ``seed``, and one per metric.
     """
-    by_row = spread.drop(columns="seed").groupby("row")
-    size, deviation = by_row.mean().abs(), by_row.std(ddof=1) * DEVIATIONS
-    return {metric: _tolerance(metric, size[metric], deviation[metric]) for metric in size.columns}
+    trained = seed_metrics[~seed_metrics["row"].isin(BASELINE_NAMES)]
+    deviations = trained.drop(columns="seed").groupby("row", sort=False).std(ddof=1)
+    return {
+        str(row): {metric: _tolerance(metric, deviation) for metric, deviation in of_row.dropna().items()}
+        for row, of_row in deviations.iterrows()
+    }
 
 
-def _tolerance(metric: str, size: pd.Series, deviation: pd.Series) -> Tolerance:
-    direction, digits = metric_of(metric).direction or "none", metric_of(metric).digits
-    by_chance = deviation > 0  # nan where a row does not have the metric
-    size, deviation = size[by_chance], deviation[by_chance]
-    if deviation.empty:
-        return Tolerance(direction=direction, absolute=10.0**-digits, relative=0.0)
-    # Lowest: the sum of the line's heights over the rows is least; two unknowns, both at least 0.
-    over = np.column_stack([np.ones(len(size)), size])
-    line = linprog(over.sum(axis=0), A_ub=-over, b_ub=-deviation.to_numpy()).x
-    absolute, relative = (_up(float(value)) for value in line)
-    return Tolerance(direction=direction, absolute=absolute, relative=relative)
+def _tolerance(metric: object, deviation: float) -> float:
+    return max(_up(DEVIATIONS * deviation), 10.0 ** -metric_of(str(metric)).digits)
 
 
 def _up(value: float) -> float:
-    """Rounded up to two significant digits: a params file is read by people."""
+    """Rounded up to two significant digits: the file is read by people."""
     if value <= 0:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(value)) - 1)

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tintype.config import Gate, read_params, validated
+from tintype.config import read_params
 from tintype.data.cache import LabCache
 from tintype.errors import UserError
+from tintype.paths import GATE, LAB_CACHE, config_of
+from tintype.project.gate import read_tolerances
 from tintype.project.git import git
 from tintype.project.pipeline import Pipeline
 from tintype.project.reproduce.compare import Reproduction, compare, other_photos
@@ -38,7 +40,7 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
     run = find_run(store_uri(checkout), reference)
     then = run.data
     origin = find_origin(run.info.run_id, then.tags, checkout)
-    gate = _gate(checkout / origin.project / "params.yaml")
+    tolerances = _tolerances(checkout / origin.project, origin.row)
     with worktree(checkout, origin.commit, keep=keep) as tree:
         print(
             f"row {origin.row}, project {origin.project}, commit {origin.commit[:12]}: made in {tree}", file=sys.stderr
@@ -52,15 +54,15 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
             env |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
 
         _prepare(pipeline, env, has_remote)
-        _refuse_other_params(then.params, project / f"configs/{origin.row}.json")
-        photos_then, photos = then.tags.get("data_sha256"), _digest(project / "data/lab")
+        _refuse_other_params(then.params, project / config_of(origin.row))
+        photos_then, photos = then.tags.get("data_sha256"), _digest(project / LAB_CACHE)
         if photos_then and photos and photos_then != photos:
             return other_photos(photos_then, photos)
 
         stages = (f"train@{origin.row}", f"evaluate@{origin.row}")
         pipeline.dvc("repro", "--no-commit", "--force", "--single-item", *stages, env=env, show=True)
         now = only_run(store).data
-    return compare(then.tags, then.metrics, now.tags, now.metrics, gate)
+    return compare(then.tags, then.metrics, now.tags, now.metrics, tolerances)
 
 
 def _checkout_of(folder: Path) -> Path:
@@ -75,10 +77,10 @@ def _checkout_of(folder: Path) -> Path:
     raise UserError(f"{folder}: neither in tintype's checkout nor in a project")
 
 
-def _gate(params: Path) -> Gate | None:
-    """The present tolerances of the project, if it has any."""
-    section = read_params(params).get("gate") if params.is_file() else None
-    return None if section is None else validated(Gate, section, where="gate")
+def _tolerances(project: Path, row: str) -> Mapping[str, float] | None:
+    """The present tolerances of a row, if the project has any."""
+    found = read_tolerances(Pipeline(project)) if (project / GATE).is_file() else None
+    return found.tolerances.get(row, {}) if found else None
 
 
 def _prepare(pipeline: Pipeline, env: Mapping[str, str], has_remote: bool) -> None:
@@ -98,7 +100,7 @@ def _refuse_other_params(then: Mapping[str, str], config: Path) -> None:
     The hash of the perceptual network may differ: where it was trained on another machine, it does.
     """
     now = flat(json.loads(config.read_text()))
-    for key in sorted((then.keys() & now.keys()) - {"teacher"}):
+    for key in sorted((then.keys() & now.keys()) - {"perceptual_sha256"}):
         if then[key] != now[key]:
             raise UserError(f"{key}: was {then[key]} in the run, is {now[key]} in its project now; allowed: as it was")
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from tintype.config import Gate
-
 HASHES = {"config": "config_sha256", "photos": "data_sha256", "weights": "weights_sha256"}
 """What is compared by its hash, and the run's tag that has it."""
 ENVIRONMENT = ("torch", "device", "threads")
@@ -78,10 +76,10 @@ def other_photos(then: str, now: str) -> Reproduction:
 
 def compare(
     then: Mapping[str, str],
-    figures_then: Mapping[str, float],
+    metrics_then: Mapping[str, float],
     now: Mapping[str, str],
-    figures_now: Mapping[str, float],
-    gate: Gate | None,
+    metrics_now: Mapping[str, float],
+    tolerances: Mapping[str, float] | None,
 ) -> Reproduction:
     """Hashes, then test metrics.
 
@@ -90,8 +88,8 @@ def compare(
 
     Args:
         then, now: the tags of the run and of its second making.
-        figures_then, figures_now: their metrics; those called ``test_...`` are compared.
-        gate: the project's, None: no metric may move.
+        metrics_then, metrics_now: their metrics; those called ``test_...`` are compared.
+        tolerances: of the row, by metric; None: no metric may move.
     """
     environment = {}
     for name in ENVIRONMENT:
@@ -99,8 +97,8 @@ def compare(
         if before != after or UNKNOWN in (before, after):
             environment[name] = (before, after)
     metrics = [
-        _of_metric(name.removeprefix("test_"), figures_then.get(name), figures_now.get(name), environment, gate)
-        for name in sorted(figures_then.keys() | figures_now.keys())
+        _of_metric(name.removeprefix("test_"), metrics_then.get(name), metrics_now.get(name), environment, tolerances)
+        for name in sorted(metrics_then.keys() | metrics_now.keys())
         if name.startswith("test_")
     ]
     judged = bool(environment) and any(finding.verdict is not Verdict.UNCOMPARED for finding in metrics)
@@ -118,19 +116,22 @@ def _of_hash(what: str, then: str, now: str, *, excused: bool) -> Finding:
 
 
 def _of_metric(
-    metric: str, then: float | None, now: float | None, environment: Environment, gate: Gate | None
+    metric: str,
+    then: float | None,
+    now: float | None,
+    environment: Environment,
+    tolerances: Mapping[str, float] | None,
 ) -> Finding:
     def found(verdict: Verdict) -> Finding:
-        shown = ["-" if figure is None else f"{figure:.10g}" for figure in (then, now)]
+        shown = ["-" if value is None else f"{value:.10g}" for value in (then, now)]
         return Finding(metric, shown[0], shown[1], verdict, verdict is Verdict.DIFFERS)
 
     if then is None or now is None:
         return found(Verdict.UNCOMPARED)
     if then == now or (math.isnan(then) and math.isnan(now)):
         return found(Verdict.IDENTICAL)
-    if not (gate and environment):
+    if tolerances is None or not environment:
         return found(Verdict.DIFFERS)
-    if metric not in gate.tolerances:
+    if metric not in tolerances:
         return found(Verdict.UNCOMPARED)
-    within = abs(now - then) <= gate.tolerances[metric].around(then)
-    return found(Verdict.WITHIN if within else Verdict.DIFFERS)
+    return found(Verdict.WITHIN if abs(now - then) <= tolerances[metric] else Verdict.DIFFERS)

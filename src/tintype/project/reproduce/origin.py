@@ -12,7 +12,7 @@ from tintype.project.git import git
 from tintype.project.pipeline import first_commit_with
 
 MEASURED = ("test_git_commit", "test_git_dirty", "test_dvc_experiment")
-"""Tags of the commit that the figures are of; without ``test_``, those of the training's."""
+"""Tags of the commit that the metrics are of; without ``test_``, those of the training's."""
 
 
 class Origin(NamedTuple):
@@ -48,7 +48,7 @@ def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
 
 
 def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
-    """The commit of the figures, where that can be had: DVC trained nothing anew there, so it makes these weights, too.
+    """The commit of the metrics, where that can be had: DVC trained nothing anew there, so it makes these weights, too.
 
     Else the commit of the training. Else the one whose dvc.lock has these weights: people run first, and commit what
     ran together with the results.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +14,8 @@ from typing import Any
 
 from tintype.config import read_params
 from tintype.errors import UserError
+from tintype.paths import PARAMS, PIPELINE
+from tintype.project import yaml_files
 from tintype.project.git import git
 from tintype.project.reproduce.origin import Origin
 
@@ -60,12 +60,12 @@ def project_in(tree: Path, origin: Origin, checkout: Path) -> tuple[Path, bool]:
     project = tree / ".tintype/project" if origin.project.is_absolute() else tree / origin.project
     if not origin.in_commit:
         (project / ".dvc").mkdir(parents=True)
-        (project / "dvc.yaml").symlink_to(tree / "dvc.yaml")
-        params = (present / "params.yaml").read_text()
+        (project / PIPELINE).symlink_to(tree / PIPELINE)
+        params = yaml_files.read(present / PARAMS)
         if origin.project.is_absolute():
-            params = re.sub(r"(?m)^repo:.*$", lambda _: f"repo: {json.dumps(str(tree))}", params)
-        (project / "params.yaml").write_text(params)
-    values = read_params(project / "params.yaml")
+            params["repo"] = str(tree)
+        yaml_files.write(params, project / PARAMS)
+    values = read_params(project / PARAMS)
     if origin.row not in values.get("rows", {}):
         raise UserError(f"row {origin.row!r}: not in the run's params.yaml; allowed: {', '.join(values['rows'])}")
     if values["data"]["source"] != "sample":  # that is code, which the commit holds

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tintype.config import load_row, read_params
 from tintype.errors import UserError
+from tintype.paths import LAB_CACHE, REGISTERED, config_of, model_of
 from tintype.project.pipeline import Pipeline, first_commit_with, folder_hash, out_hash
 from tintype.project.verify.finding import Finding
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-
-REGISTERED = "report/registered.json"
 
 
 def check_champion(pipeline: Pipeline) -> Finding:
@@ -96,7 +95,7 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
         if (held := weights_hash(weights)) != named:
             return f"its weights in MLflow's store have SHA-256 {held}, were registered with {named}"
         digest = folder_hash(weights)
-    if any(out_hash(pipeline.lock(), f"models/{row}") == digest for row in pipeline.config().rows):
+    if any(out_hash(pipeline.lock(), model_of(row)) == digest for row in pipeline.config().rows):
         return None
     # Runs come before their commit: what is made from uncommitted changes may have been committed with the lock.
     if first_commit_with(digest, pipeline.project):
@@ -122,7 +121,7 @@ def _refuse_unmakeable(run: Run, checkout: Path) -> None:
     project = checkout / origin.project  # git does not hold it: it is what it is now
     if origin.row not in (read_params(project / "params.yaml").get("rows") or {}):
         raise UserError(f"row {origin.row} is no longer in {project / 'params.yaml'}")
-    config, cache = project / f"configs/{origin.row}.json", project / "data/lab"
+    config, cache = project / config_of(origin.row), project / LAB_CACHE
     if config.is_file() and "config_sha256" in tags:
         digest = hashlib.sha256(load_row(config).model_dump_json().encode()).hexdigest()
         if digest != tags["config_sha256"]:

@@ -1,4 +1,4 @@
-"""metrics/*.json against the stored weights: every row and floor measured again."""
+"""metrics/*.json against the stored weights: every row and baseline measured again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tintype.config import FLOOR_NAMES
+from tintype.config import BASELINE_NAMES
 from tintype.errors import UserError
+from tintype.paths import FEATURES, LAB_CACHE, METRICS, metrics_of, model_of
 from tintype.project.pipeline import Pipeline
 from tintype.project.verify.finding import Finding, some
 
@@ -17,23 +18,23 @@ if TYPE_CHECKING:
     from tintype.metrics.project_evaluation import Measured
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
-"""What another machine's arithmetic may change. On the same machine figures are the same to the last bit; other
+"""What another machine's arithmetic may change. On the same machine metrics are the same to the last bit; other
 convolution kernels, numbers of threads and batch sizes moved them by 2e-6 of their size at most. The absolute part is
 for KID, a difference of numbers near 1 that may be 0 itself; tables show five digits of it."""
 
 
 def check_metrics(pipeline: Pipeline) -> Finding:
-    """Measure what the stages `evaluate` and `floors` measured, and compare."""
-    project, stored = pipeline.project, pipeline.figures()
-    rows = [*FLOOR_NAMES, *pipeline.config().rows]
-    files = sorted((project / "metrics").glob("*.json"))
-    disagreements = [f"metrics/{file.name}: of no row in params.yaml" for file in files if file.stem not in rows]
-    here = [row for row in rows if project / f"metrics/{row}.json" in files]
-    disagreements += [f"metrics/{row}.json: not names and numbers" for row in here if row not in stored]
+    """Measure what the stages `evaluate` and `baselines` measured, and compare."""
+    project, stored = pipeline.project, pipeline.metrics()
+    rows = [*BASELINE_NAMES, *pipeline.config().rows]
+    files = sorted((project / METRICS).glob("*.json"))
+    disagreements = [f"{METRICS}/{file.name}: of no row in params.yaml" for file in files if file.stem not in rows]
+    here = [row for row in rows if project / metrics_of(row) in files]
+    disagreements += [f"{metrics_of(row)}: not names and numbers" for row in here if row not in stored]
 
     def lacking(row: str) -> list[str]:
-        weights = [] if row in FLOOR_NAMES else [f"models/{row}"]
-        needed = ["data/lab", "data/features", *weights, f"metrics/{row}.json"]
+        weights = [] if row in BASELINE_NAMES else [model_of(row)]
+        needed = [LAB_CACHE, FEATURES, *weights, metrics_of(row)]
         return [path for path in needed if not (project / path).exists()]
 
     absent = dict.fromkeys(path for row in rows for path in lacking(row))
@@ -56,11 +57,11 @@ def check_metrics(pipeline: Pipeline) -> Finding:
 
 
 def differences(row: str, stored: Mapping[str, float], again: Mapping[str, float]) -> Iterator[str]:
-    """A line for every figure that is not the stored one, but for `RELATIVE` and `ABSOLUTE`."""
+    """A line for every value that is not the stored one, but for `RELATIVE` and `ABSOLUTE`."""
     for name in dict.fromkeys([*stored, *again]):
         then, now = stored.get(name), again.get(name)
         if then is None or now is None:
-            told = ("nothing" if figure is None else repr(figure) for figure in (then, now))
+            told = ("nothing" if value is None else repr(value) for value in (then, now))
             yield "{}: {}: {} stored, {} measured".format(row, name, *told)
         elif not _same(then, now):
             yield f"{row}: {name}: {then!r} stored, {now!r} measured"
@@ -77,12 +78,12 @@ def _measured(row: str, pipeline: Pipeline) -> dict[str, float]:
     from tintype.metrics.project_evaluation import measure
 
     project = pipeline.project
-    cache = LabCache.open(project / "data/lab")
-    return measure(_colorizer(row, project, cache), cache, project / "data/features", pipeline.config().evaluate)
+    cache = LabCache.open(project / LAB_CACHE)
+    return measure(_colorizer(row, project, cache), cache, project / FEATURES, pipeline.config().evaluate)
 
 
 def _colorizer(row: str, project: Path, cache: LabCache) -> Measured:
-    from tintype.metrics.baselines import FLOORS
+    from tintype.metrics.baselines import BASELINES
     from tintype.metrics.project_evaluation import Measured, trained
 
-    return Measured(FLOORS[row](cache.split("train"))) if row in FLOORS else trained(project / "models" / row)
+    return Measured(BASELINES[row](cache.split("train"))) if row in BASELINES else trained(project / model_of(row))

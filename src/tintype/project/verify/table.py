@@ -8,20 +8,21 @@ from difflib import SequenceMatcher
 from itertools import groupby, zip_longest
 from pathlib import Path
 
-from tintype.config import FLOOR_NAMES
+from tintype.config import BASELINE_NAMES
+from tintype.paths import CURVES, METRICS, TABLE_CSV, TABLE_MD, curves_of, metrics_of
 from tintype.project.pipeline import Pipeline
 from tintype.project.verify.finding import Finding, some
 
 
 def check_table(pipeline: Pipeline) -> Finding:
     """Write the report again and compare; the README's table of metrics, if it has one, is to be the report's."""
-    project, config, figures = pipeline.project, pipeline.config(), pipeline.figures()
-    absent = [f"metrics/{row}.json" for row in (*FLOOR_NAMES, *config.rows) if row not in figures]
-    absent += [path for path in ("report/table.md", "report/table.csv") if not (project / path).is_file()]
+    project, config, metrics = pipeline.project, pipeline.config(), pipeline.metrics()
+    absent = [metrics_of(row) for row in (*BASELINE_NAMES, *config.rows) if row not in metrics]
+    absent += [path for path in (TABLE_MD, TABLE_CSV) if not (project / path).is_file()]
     if absent:
         return Finding(unseen=[f"{some(absent)}: not here; `dvc repro` makes it"])
-    text, csv = (_read(project / f"report/table.{kind}") for kind in ("md", "csv"))
-    whole = all((project / f"curves/{row}.csv").is_file() for row in config.rows)
+    text, csv = (_read(project / path) for path in (TABLE_MD, TABLE_CSV))
+    whole = all((project / curves_of(row)).is_file() for row in config.rows)
     try:
         expected_text, expected_csv = _again(pipeline, whole)
     except (ValueError, KeyError) as error:
@@ -29,10 +30,10 @@ def check_table(pipeline: Pipeline) -> Finding:
     unseen = []
     if config.published and not whole:
         text = "\n".join(next(iter(tables(text)), []))
-        unseen.append("report/table.md after its first table: curves/ is not here")
+        unseen.append(f"{TABLE_MD} after its first table: curves/ is not here")
 
-    disagreements = [*differences("report/table.md", text.splitlines(), expected_text.splitlines())]
-    disagreements += differences("report/table.csv", _as_table(csv), _as_table(expected_csv))
+    disagreements = [*differences(TABLE_MD, text.splitlines(), expected_text.splitlines())]
+    disagreements += differences(TABLE_CSV, _as_table(csv), _as_table(expected_csv))
     compared = "report/"
     readme, measured = project / "README.md", tables(expected_text)[0]
     for table in tables(_read(readme)) if readme.is_file() else ():
@@ -93,7 +94,7 @@ def _again(pipeline: Pipeline, whole: bool) -> tuple[str, str]:
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary)
         if whole:
-            write_report(list(config.rows), project / "metrics", project / "curves", out, config.published)
+            write_report(list(config.rows), project / METRICS, project / CURVES, out, config.published)
         else:
-            write_table(read_metrics(project / "metrics", [*FLOOR_NAMES, *config.rows]), out)
+            write_table(read_metrics(project / METRICS, [*BASELINE_NAMES, *config.rows]), out)
         return _read(out / "table.md"), _read(out / "table.csv")

@@ -18,7 +18,7 @@ const METRICS = {
   colorfulness: ["Colorfulness", ""],
   colorfulness_gap: ["Colorfulness gap", "↓"],
   rmse: ["RMSE", "↓"],
-  l1: ["L1", "↓"],
+  mae: ["MAE", "↓"],
   custom_accuracy: ["Accuracy of ab", "↑"],
   class_accuracy: ["Class accuracy", "↑"],
 };
@@ -34,7 +34,7 @@ export function showModel({ name, description, limitations, metrics, image_size:
     .sort(([one], [other]) => rank(one) - rank(other) || one.localeCompare(other))
     .map(([key, value]) => {
       const [label, better] = Reflect.get(METRICS, key) ?? [key, ""];
-      return element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, figure(value)), element("td", {}, better));
+      return element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, formatted(value)), element("td", {}, better));
     });
   byId("model-sheet").replaceChildren(
     element("p", { className: "sheet-name" }, name),
@@ -53,6 +53,6 @@ export function showModel({ name, description, limitations, metrics, image_size:
 }
 
 /** @param {number} value */
-function figure(value) {
+function formatted(value) {
   return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toPrecision(3);
 }

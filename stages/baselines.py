@@ -1,4 +1,4 @@
-"""Stage `floors`: colorizers that know nothing of the photo, measured as the rows are."""
+"""Stage `baselines`: colorizers that know nothing of the photo, measured as the rows are."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from _stage import run
 
 from tintype.config import load_project
 from tintype.data.cache import LabCache
-from tintype.metrics.baselines import FLOORS
+from tintype.metrics.baselines import BASELINES
 from tintype.metrics.project_evaluation import Measured, measure
 
 
 def stage(params: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
     config, cache = load_project(params).evaluate, LabCache.open(cache_folder)
-    for name, floor in FLOORS.items():
-        colorize = floor(cache.split("train"))
+    for name, baseline in BASELINES.items():
+        colorize = baseline(cache.split("train"))
         measure(Measured(colorize), cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")
 
 

@@ -6,7 +6,8 @@ from skimage import data
 from skimage.color import lab2lch, rgb2lab
 from skimage.transform import resize
 
-from tintype.images.strips import STRIP, lightness_of, recombine, resized
+from tintype.images.strips import STRIP
+from tintype.inference.recombination import lightness_of, recombine, resized
 
 TYPES = {"uint8": 255, "uint16": 65535, "float32": 1}
 

@@ -1,0 +1,39 @@
+"""Where a project keeps what its stages make: every path once, as dvc.yaml names it, relative to the project's root."""
+
+from __future__ import annotations
+
+PARAMS = "params.yaml"
+PIPELINE = "dvc.yaml"
+LOCK = "dvc.lock"
+GATE = "gate.yaml"
+
+CODE = "data/code"
+LAB_CACHE = "data/lab"
+FEATURES = "data/features"
+METRICS = "metrics"
+CURVES = "curves"
+TABLE_MD = "report/table.md"
+TABLE_CSV = "report/table.csv"
+REGISTERED = "report/registered.json"
+SEED_METRICS = "report/spread.csv"
+"""The metrics of every row and seed that tolerances were measured from; no stage makes it."""
+
+
+def config_of(row: str) -> str:
+    """Its resolved params."""
+    return f"configs/{row}.json"
+
+
+def model_of(row: str) -> str:
+    """The folder of its generator."""
+    return f"models/{row}"
+
+
+def metrics_of(row: str) -> str:
+    """Its metrics, or a baseline's."""
+    return f"{METRICS}/{row}.json"
+
+
+def curves_of(row: str) -> str:
+    """Its curves, by epoch."""
+    return f"{CURVES}/{row}.csv"
