@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO / "src"), os.e
 # Nothing phones home, whatever the user's own settings are.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+# What Pillow warns of is decided in `tintype.images`: accepted, or refused with a reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 try:
     from tintype.errors import UserError

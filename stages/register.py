@@ -12,6 +12,7 @@ from tintype.data.cache import LabCache
 from tintype.metrics.project_evaluation import measure, trained
 from tintype.metrics.registry import ranking_direction
 from tintype.report import best_row, read_metrics
+from tintype.tracking.registry import register
 from tintype.tracking.runs import Tracker
 
 
@@ -30,7 +31,8 @@ def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, feature
         values = measure(champion, cache, features, project.evaluate.model_copy(update={"spaces": spaces}))
         return values.get(project.register_.metric, math.inf if direction == "min" else -math.inf)
 
-    registered = Tracker(project_root(), REPO).register(
+    registered = register(
+        Tracker(project_root(), REPO),
         model_name=project.register_.model,
         row=row,
         weights=models / row,

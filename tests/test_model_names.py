@@ -19,6 +19,7 @@ from tintype.errors import UserError
 from tintype.inference import model_names as module
 from tintype.inference.model_names import locate
 from tintype.models import build_generator, save_generator, weights_hash
+from tintype.tracking.registry import register
 from tintype.tracking.runs import Tracker, create_store
 from tintype.tracking.store import store_uri
 
@@ -45,7 +46,8 @@ def finished(checkout):
     tracker = Tracker(checkout, checkout)
     rows = {row: saved(checkout / "models" / row, seed) for seed, row in enumerate("ab")}
     runs = {row: tracker.log_evaluation(folder, {"psnr": 21.5}, checkout / "grid.png") for row, folder in rows.items()}
-    tracker.register(
+    register(
+        tracker,
         model_name="colorizer",
         row="a",
         weights=rows["a"],

@@ -321,16 +321,19 @@ def test_the_limit_is_the_callers_alone(monkeypatch):
     assert read_rgb(file, max_pixels=1536).shape == (32, 48, 3)
 
 
-def test_pillow_does_not_warn(tmp_path):
+def test_pillows_settings_stay_as_they_are_and_no_size_is_warned_of(tmp_path):
     palette = Image.new("P", (3, 1))
     palette.putpalette([*RED, *GREEN, *BLUE])
     palette.save(tmp_path / "palette.png", transparency=bytes([255, 0, 128]))
     (tmp_path / "bomb.png").write_bytes(png(10_000, 10_000, 8, 2, b"\0").getvalue())
     code = (
-        "import sys; from pathlib import Path; from tintype.images.decoding import *\n"
-        "read_rgb(Path('palette.png'), 10)\n"
+        "import sys, warnings; from pathlib import Path; from PIL import Image\n"
+        "limit = Image.MAX_IMAGE_PIXELS\n"
+        "from tintype.images.decoding import *\n"
+        "with warnings.catch_warnings(action='ignore'): read_rgb(Path('palette.png'), 10)\n"
         "try: read_rgb(Path('bomb.png'), 10)\n"
-        "except UnreadablePhoto as error: print(error)"
+        "except UnreadablePhoto as error: print(error)\n"
+        "assert Image.MAX_IMAGE_PIXELS == limit and not any('PIL' in str(one) for one in warnings.filters)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (f"{OVER_PIXEL_LIMIT}\n", "")

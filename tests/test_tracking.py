@@ -23,8 +23,9 @@ from tintype import Colorizer
 from tintype.closure import closure
 from tintype.config import Generator
 from tintype.models import build_generator, save_generator
-from tintype.tracking import runs as tracking
-from tintype.tracking.runs import PYFUNC, REQUIRED, Tracker
+from tintype.tracking import registry
+from tintype.tracking.registry import PYFUNC, REQUIRED
+from tintype.tracking.runs import Tracker
 
 TINY = Generator(filters=2, depth=3)
 
@@ -49,7 +50,8 @@ def register(tracker, tmp_path_factory):
             assert rescored is not None, "the champion's value was comparable: no need to measure it again"
             return rescored
 
-        return tracker.register(
+        return registry.register(
+            tracker,
             model_name="m",
             row="row",
             weights=folder,
@@ -92,7 +94,7 @@ def test_new_code_makes_a_new_version_of_the_champion_but_not_in_an_experiment(r
 
     best = register(6, 1.0, split="s2", rescored=2.0)
     assert champion() == best["version"]
-    monkeypatch.setattr(tracking, "code_hash", lambda entry: "c0de")
+    monkeypatch.setattr(registry, "code_hash", lambda entry: "c0de")
     tried = register(6, 1.0, split="s2", experiment="bold-try")
     assert (tried["version"], tried["alias"]) == (best["version"] + 1, "challenger")
     assert champion() == best["version"]
@@ -109,7 +111,8 @@ def served(tmp_path_factory, weights):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         tracker = Tracker(home, home)
-    tracker.register(
+    registry.register(
+        tracker,
         model_name="colorizer",
         row="row",
         weights=weights,
@@ -208,7 +211,7 @@ def modules_served(weights):
     """Files of the package that are loaded where the registered model answers."""
     code = (
         "import sys, io, tintype.serving.pyfunc as served; model = served.Colorizer.load(sys.argv[1], device='cpu');"
-        "one = model.prepare(sys.stdin.buffer.read()); served.encode(model.finish(one, model.predict([one])[0]));"
+        "one = model.prepare(sys.stdin.buffer.read()); served.encode_photo(model.finish(one, model.predict([one])[0]));"
         "print('\\n'.join(module.__file__ for name, module in sys.modules.items() if name.startswith('tintype.')))"
     )
     done = subprocess.run([sys.executable, "-c", code, weights], input=CAT, capture_output=True, check=True)

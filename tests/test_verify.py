@@ -16,6 +16,7 @@ from tintype.models import build_generator, save_generator, weights_hash
 from tintype.project.pipeline import Pipeline, folder_hash, out_hash
 from tintype.project.verify import CHECKS, verify
 from tintype.project.verify.metrics import differences
+from tintype.tracking.registry import register
 from tintype.tracking.runs import Tracker
 
 WEIGHTS = "models/gan_l1/generator.safetensors"
@@ -241,7 +242,8 @@ def foreign_champion(project, tmp_path, monkeypatch):
     tracker = Tracker(project.root, project.root)
     with tracker.training_run(row, "key", project.root / "data/lab", "digest") as run:
         run.finish(weights_hash(tmp_path / "weights"))
-    tracker.register(
+    register(
+        tracker,
         model_name="colorizer",
         row="gan_l1",
         weights=tmp_path / "weights",

@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The name is short and nobody else's: several processes may write into one folder, even to one `path`.
     """
-    temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}")
+    temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}.tmp")  # torch.save wants a suffix
     try:
         yield temporary
         with temporary.open("rb+") as file:

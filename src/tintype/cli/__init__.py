@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 
 import typer
 
@@ -41,6 +42,8 @@ def main() -> None:
     """
     from tintype.errors import UserError
 
+    # What Pillow warns of is decided in `tintype.images`: accepted, or refused with a reason.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         app()
     except UserError as error:

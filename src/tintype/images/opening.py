@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import (  # each registers a format of `READABLE`
+    AvifImagePlugin,  # noqa: F401
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    ImageFile,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
 from tintype.images.formats import READABLE
 
@@ -17,10 +28,6 @@ TRUNCATED = "truncated"
 OVER_PIXEL_LIMIT = "over the pixel limit"
 NO_FILE = "no such file"
 UNREADABLE = "unreadable"
-
-# What Pillow warns of is decided here: accepted, or refused with a reason. Once for the process and not around each
-# call: `warnings.catch_warnings` is not safe in threads.
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnreadablePhoto(Exception):  # noqa: N818 - a finding about the photo
@@ -38,11 +45,8 @@ def opened(source: Path | IO[bytes], max_pixels: int) -> Iterator[ImageFile.Imag
     Raises:
         UnreadablePhoto: whatever is wrong with the file, whenever it comes out.
     """
-    # Pillow refuses what is twice over a limit of its own, for the whole process; it must not undercut the caller's.
-    if Image.MAX_IMAGE_PIXELS is not None:
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
     try:
-        with Image.open(source, formats=READABLE) as image:
+        with _identified(source) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadablePhoto(OVER_PIXEL_LIMIT)
             yield image
@@ -50,6 +54,30 @@ def opened(source: Path | IO[bytes], max_pixels: int) -> Iterator[ImageFile.Imag
         raise
     except Exception as error:  # broken files bring out anything: OSError, SyntaxError, struct.error, zlib.error, ...
         raise UnreadablePhoto(_reason(error)) from error
+
+
+@contextlib.contextmanager
+def _identified(source: Path | IO[bytes]) -> Iterator[ImageFile.ImageFile]:
+    """As `Image.open`, but without its limit of pixels, which holds for the whole process and not for one call.
+
+    Never by a path: given one, Pillow maps uncompressed TIFFs into memory by the size that they have once turned.
+    """
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        file.seek(0)
+        prefix = file.read(16)
+        image = None
+        for name in READABLE:
+            open_as, accepts = Image.OPEN[name]
+            if accepts is not None and accepts(prefix) is not True:  # a text says that Pillow lacks a library
+                continue
+            file.seek(0)
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                image = stack.enter_context(open_as(file, ""))
+                break
+        if image is None:
+            raise UnidentifiedImageError
+        yield image
 
 
 def _reason(error: Exception) -> str:

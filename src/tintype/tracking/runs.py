@@ -1,4 +1,4 @@
-"""What is written to MLflow: one run a trained row, the registered model and its champion.
+"""Runs in MLflow: one per trained row, with its training and its evaluation.
 
 The store is ``mlflow.db`` at the root of tintype's checkout, whatever the working directory (an experiment runs in a
 temporary copy), or any server named by ``MLFLOW_TRACKING_URI``.
@@ -7,15 +7,11 @@ temporary copy), or any server named by ``MLFLOW_TRACKING_URI``.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shlex
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,51 +19,20 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
 import numpy as np
-import pandas as pd
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from PIL import Image
 
-from tintype.closure import PACKAGE, code_hash
 from tintype.config import Row, read_params
 from tintype.environment import environment
 from tintype.project.git import git
 from tintype.project.pipeline import folder_hash
-from tintype.tracking.store import store_uri, weights_in
+from tintype.tracking.store import store_uri
 
-PYFUNC = PACKAGE / "serving" / "pyfunc.py"
-PHOTOS = ModelSignature(
-    inputs=Schema([ColSpec("binary", "photo")]),
-    outputs=Schema([ColSpec("binary")]),
-    params=ParamSchema(
-        [
-            ParamSpec("saturation", "double", 1.0),
-            ParamSpec("keep_color", "boolean", False),
-            ParamSpec("format", "string", "same"),
-        ]
-    ),
-)
-REQUIRED = (
-    "mlflow",
-    "torch",
-    "torchvision",
-    "timm",
-    "safetensors",
-    "pydantic",
-    "numpy",
-    "pandas",
-    "pillow",
-    "scikit-image",
-    "scipy",
-    "tqdm",
-    "filelock",
-)
+LOCK = "mlflow.db.lock"
+"""Beside the store: who makes or changes what there must be only one of, holds it."""
 
 
 class TrackedRun:
@@ -107,6 +72,7 @@ class Tracker:
         self.project = project
         # In an experiment's temporary copy the checkout is the copy; the store stays with the original.
         self.home = _original(project, checkout)
+        self.lock = self.home / LOCK
         self.uri = store_uri(self.home)
         create_store(self.home)
         mlflow.set_tracking_uri(self.uri)
@@ -118,7 +84,7 @@ class Tracker:
     def _experiment(self) -> str:
         inside = self.project != self.home and self.project.is_relative_to(self.home)
         name = self.project.relative_to(self.home).as_posix() if inside else self.project.name
-        with FileLock(self.home / "mlflow.db.lock"):
+        with FileLock(self.lock):
             if found := self.client.get_experiment_by_name(name):
                 if found.lifecycle_stage == "deleted":  # by hand, in the UI
                     self.client.restore_experiment(found.experiment_id)
@@ -135,7 +101,7 @@ class Tracker:
         if int(os.environ.get("RANK", "0")) > 0:
             yield TrackedRun(self.client, "")
             return
-        cut_off = self._find(f"tags.training_key = '{key}' and attributes.status != 'FINISHED'")
+        cut_off = self.find_run(f"tags.training_key = '{key}' and attributes.status != 'FINISHED'")
         run_id = cut_off or self._start(row, key, cache, digest)
         self.client.update_run(run_id, status="RUNNING")
         try:
@@ -173,7 +139,7 @@ class Tracker:
         from tintype.models import weights_hash
 
         weights, row = weights_hash(model), model.name
-        run_id = self._find(f"tags.weights_sha256 = '{weights}'")
+        run_id = self.find_run(f"tags.weights_sha256 = '{weights}'")
         if run_id is None:
             tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self._origin(row)}
             run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
@@ -203,137 +169,19 @@ class Tracker:
             "reproduce": f"{first} && cd {shlex.quote(self.place)} && dvc repro evaluate@{row}",
         }
 
-    def register(
-        self,
-        *,
-        model_name: str,
-        row: str,
-        weights: Path,
-        metric: str,
-        direction: str,
-        metrics: Mapping[str, float],
-        test_split: str,
-        rescore: Callable[[Path], float],
-        experiment: str | None,
-    ) -> dict[str, Any]:
-        """Make `weights` a version of `model_name`, once per hash of them and of the code served, and move the aliases.
-
-        Args:
-            weights: folder of a trained generator.
-            metric, direction: what ranks models; `metrics[metric]` is this one's.
-            test_split: hash of the data `metrics` were measured on.
-            rescore: measures a folder of weights by `metric` on this project's test split.
-            experiment: name of the DVC experiment that this runs in; an experiment never moves ``champion``.
-        Returns:
-            model, version, alias, row, metric, score, weights_sha256.
-        """
-        from tintype.models import weights_hash
-
-        tags = {"weights_sha256": weights_hash(weights), "code_sha256": code_hash(PYFUNC), "row": row}
-        with FileLock(self.home / "mlflow.db.lock"):
-            version_number = self._version(model_name, tags)
-            if version_number is None:
-                measured = {f"test_{metric}": repr(metrics[metric]), "test_split": test_split}
-                version_number = self._log_model(model_name, weights, {**tags, **measured})
-            champion = self._champion(model_name)
-            alias = "challenger"
-            if self._holds(champion, version_number, tags, experiment) or (
-                not experiment and self._beats(champion, metric, direction, metrics, test_split, rescore)
-            ):
-                alias = "champion"
-            self.client.set_registered_model_alias(model_name, alias, version_number)
-        return {
-            "model": model_name,
-            "version": int(version_number),
-            "alias": alias,
-            "row": row,
-            "metric": metric,
-            "score": metrics[metric],
-            "weights_sha256": tags["weights_sha256"],
-        }
-
-    def _log_model(self, name: str, weights: Path, tags: Mapping[str, str]) -> str:
-        run_id = self._find(f"tags.weights_sha256 = '{tags['weights_sha256']}'")
-        with (
-            tempfile.TemporaryDirectory() as temporary,
-            mlflow.start_run(run_id=run_id, experiment_id=None if run_id else self.experiment, run_name=tags["row"]),
-        ):
-            # All but the released model, which is several times the size of the rest.
-            code = shutil.copytree(
-                PACKAGE, Path(temporary, PACKAGE.name), ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
-            )
-            info = mlflow.pyfunc.log_model(
-                name="colorizer",
-                python_model=str(PYFUNC),
-                artifacts={"generator": str(weights)},
-                code_paths=[str(code)],
-                signature=PHOTOS,
-                input_example=pd.DataFrame({"photo": [_example()]}),
-                pip_requirements=[f"{package}=={version(package)}" for package in REQUIRED],
-                registered_model_name=name,
-            )
-        number = str(info.registered_model_version)
-        for tag, value in tags.items():
-            self.client.set_model_version_tag(name, number, tag, value)
-        return number
-
-    @staticmethod
-    def _holds(champion: Any, number: str, tags: Mapping[str, str], experiment: str | None) -> bool:
-        """Whether a version is the champion already, or has its weights and newer code."""
-        if champion is None:
-            return False
-        same_weights = champion.tags.get("weights_sha256") == tags["weights_sha256"]
-        return str(champion.version) == number or (same_weights and not experiment)
-
-    def _beats(
-        self,
-        champion: Any,
-        metric: str,
-        direction: str,
-        metrics: Mapping[str, float],
-        test_split: str,
-        rescore: Callable[[Path], float],
-    ) -> bool:
-        if champion is None:
-            return True
-        held = champion.tags.get(f"test_{metric}")
-        if held is None or champion.tags.get("test_split") != test_split:
-            folder = Path(download_artifacts(f"models:/{champion.name}/{champion.version}"))
-            incumbent = rescore(weights_in(folder))
-        else:
-            incumbent = float(held)
-        return metrics[metric] < incumbent if direction == "min" else metrics[metric] > incumbent
-
-    def _champion(self, model_name: str) -> Any:
-        try:
-            return self.client.get_model_version_by_alias(model_name, "champion")
-        except mlflow.exceptions.MlflowException:
-            return None
-
-    def _version(self, model_name: str, tags: Mapping[str, str]) -> str | None:
-        same = [f"tags.{tag} = '{tags[tag]}'" for tag in ("weights_sha256", "code_sha256")]
-        found = self.client.search_model_versions(" and ".join([f"name = '{model_name}'", *same]))
-        return str(found[0].version) if found else None
-
-    def _find(self, query: str) -> str | None:
+    def find_run(self, query: str) -> str | None:
+        """The id of the newest run of the project that a search of MLflow finds."""
         found = self.client.search_runs(
             [self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"]
         )
         return found[0].info.run_id if found else None
 
 
-def _example() -> bytes:
-    """A photo, as the registered model takes it."""
-    file = io.BytesIO()
-    Image.new("L", (64, 64), 128).save(file, "PNG")
-    return file.getvalue()
-
-
 def create_store(checkout: Path) -> None:
     """Make the sqlite store once, under a lock: processes that create it side by side crash each other."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return
-    with FileLock(checkout / "mlflow.db.lock"):
+    with FileLock(checkout / LOCK):
         MlflowClient(store_uri(checkout)).search_experiments(max_results=1)
 
 

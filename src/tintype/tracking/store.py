@@ -129,7 +129,7 @@ def _weights_of_run(client: MlflowClient, run: Run, home: Path | None) -> tuple[
 
 
 def _weights_of_version(client: MlflowClient, version: ModelVersion) -> Path:
-    from tintype.models.storage import WEIGHTS, weights_hash
+    from tintype.models.storage import WEIGHTS
 
     named = f"models:/{version.name}/{version.version}"
     digest = version.tags.get("weights_sha256")
@@ -143,16 +143,16 @@ def _weights_of_version(client: MlflowClient, version: ModelVersion) -> Path:
         # Not by models:/NAME/VERSION, which asks the store of the whole process.
         source = f"{client.get_model_version_download_uri(version.name, version.version)}/artifacts"
         if urlsplit(source).scheme in ("", "file"):
-            return weights_in(Path(download_artifacts(source, tracking_uri=client.tracking_uri)))
+            return _checked(
+                weights_in(Path(download_artifacts(source, tracking_uri=client.tracking_uri))), digest, named
+            )
         try:
             cache.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{cache.parent}: {error.strerror}; set XDG_CACHE_HOME to a folder for models") from None
         with tempfile.TemporaryDirectory(dir=cache.parent) as temporary:
             download_artifacts(source, dst_path=temporary, tracking_uri=client.tracking_uri)
-            weights = weights_in(Path(temporary))
-            if (held := weights_hash(weights)) != digest:
-                raise UserError(f"{named}: its weights in MLflow have SHA-256 {held}, were registered with {digest}")
+            weights = _checked(weights_in(Path(temporary)), digest, named)
             try:
                 weights.rename(cache)
             except OSError:
@@ -164,6 +164,14 @@ def _weights_of_version(client: MlflowClient, version: ModelVersion) -> Path:
         why = " ".join(str(error).split())
         raise UserError(f"{named}: its weights are not in MLflow's store: {type(error).__name__}: {why}") from None
     return cache
+
+
+def _checked(weights: Path, digest: str, named: str) -> Path:
+    from tintype.models.storage import weights_hash
+
+    if (held := weights_hash(weights)) != digest:
+        raise UserError(f"{named}: its weights in MLflow have SHA-256 {held}, were registered with {digest}")
+    return weights
 
 
 def weights_in(folder: Path) -> Path:
