@@ -1,4 +1,4 @@
-"""Stage `baselines`: colorizers that know nothing of the photo, measured as the rows are."""
+"""Stage `baselines`: trivial baselines that ignore the photo, measured as the rows are."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from _stage import run
 from tintype.config import load_project
 from tintype.data.cache import LabCache
 from tintype.metrics.baselines import BASELINES
-from tintype.metrics.project_evaluation import Measured, measure
+from tintype.metrics.evaluation import evaluate_project
 
 
 def stage(params: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
     config, cache = load_project(params).evaluate, LabCache.open(cache_folder)
     for name, baseline in BASELINES.items():
-        colorize = baseline(cache.split("train"))
-        measure(Measured(colorize), cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")
+        predictor = baseline(cache.split("train"))
+        evaluate_project(predictor, cache, features, config, metrics / f"{name}.json", samples / f"{name}.png")
 
 
 if __name__ == "__main__":

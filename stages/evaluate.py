@@ -6,13 +6,16 @@ from _stage import REPO, project_root, run
 
 from tintype.config import load_project
 from tintype.data.cache import LabCache
-from tintype.metrics.project_evaluation import measure, trained
+from tintype.devices import default_device
+from tintype.metrics.evaluation import evaluate_project
+from tintype.metrics.predictor import load_predictor
 from tintype.tracking.runs import Tracker
 
 
 def stage(params: Path, model: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
     cache = LabCache.open(cache_folder)
-    results = measure(trained(model), cache, features, load_project(params).evaluate, metrics, samples)
+    predictor, config = load_predictor(model, default_device()), load_project(params).evaluate
+    results = evaluate_project(predictor, cache, features, config, metrics, samples)
     Tracker(project_root(), REPO).log_evaluation(model, results, samples)
 
 

@@ -9,7 +9,9 @@ from _stage import REPO, project_root, run
 
 from tintype.config import load_project
 from tintype.data.cache import LabCache
-from tintype.metrics.project_evaluation import measure, trained
+from tintype.devices import default_device
+from tintype.metrics.evaluation import evaluate_project
+from tintype.metrics.predictor import load_predictor
 from tintype.metrics.registry import ranking_direction
 from tintype.report import best_row, read_metrics
 from tintype.tracking.registry import register
@@ -25,10 +27,11 @@ def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, feature
 
     def rescore(weights: Path) -> float:
         """A champion measured on another test split is measured again on this one: its old value says nothing here."""
-        champion = trained(weights)
+        champion = load_predictor(weights, default_device())
         # A champion in another space has no Lab planes: by a value of theirs it loses.
         spaces = project.evaluate.spaces if champion.space == "lab" else ("rgb",)
-        values = measure(champion, cache, features, project.evaluate.model_copy(update={"spaces": spaces}))
+        config = project.evaluate.model_copy(update={"spaces": spaces})
+        values = evaluate_project(champion, cache, features, config)
         return values.get(project.register_.metric, math.inf if direction == "min" else -math.inf)
 
     registered = register(

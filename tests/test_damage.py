@@ -59,15 +59,16 @@ DAMAGES = {
         {},  # by which value of the row depends on the last bits that the CPU computes: psnr on one, others on another
     ),
     "ab are scaled by 0.8": Damage(
-        "metrics/project_evaluation.py",
-        "return chroma_seen_at(",
-        "return 0.8 * chroma_seen_at(",
+        "metrics/predictor.py",
+        "        return predict_at(generator, space, lightness, card.image_size)",
+        "        seen = predict_at(generator, space, lightness, card.image_size)\n"
+        "        return seen._replace(chroma=0.8 * seen.chroma)",
         {(ROW, "colorfulness"): "moved"},
     ),
     "batch norm is left in training mode": Damage(
-        "metrics/project_evaluation.py",
-        "    def colorize(lightness: Tensor) -> Tensor:\n",
-        "    def colorize(lightness: Tensor) -> Tensor:\n"
+        "metrics/predictor.py",
+        "    def predict(lightness: Tensor) -> Prediction:\n",
+        "    def predict(lightness: Tensor) -> Prediction:\n"
         "        for module in generator.modules():\n"
         "            module.training = type(module).__name__ == 'BatchNorm2d' and len(lightness) > 1\n",
         {(ROW, "psnr"): "worse"},
@@ -79,7 +80,7 @@ DAMAGES = {
         {(ROW, "class_accuracy"): "worse"},
     ),
     "the training photos are evaluated": Damage(
-        "metrics/project_evaluation.py",
+        "metrics/evaluation.py",
         'cache.split("test")',
         'cache.split("train")',
         {("gray", "ciede2000"): "moved", ("mean_ab", "psnr"): "moved", (ROW, "ciede2000"): "too good"},

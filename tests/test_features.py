@@ -29,7 +29,7 @@ from tintype.features.backbones import PACKAGED
 from tintype.features.network import FeatureNetwork
 from tintype.features.perceptual import PerceptualNetwork, load_perceptual
 from tintype.features.published_weights import PUBLISHED, Published
-from tintype.features.reference import load_truth, write_truth
+from tintype.features.reference import load_reference, write_reference
 from tintype.files import sha256_of
 from tintype.metrics.distributions import FeatureDistances
 
@@ -187,8 +187,8 @@ def test_the_test_photos_are_embedded_as_they_are_shown(folder, network, tmp_pat
     split = split_of(rgb)
     for name in ("features.json", "efficientnet_lite2.safetensors"):
         shutil.copy(folder / name, tmp_path)
-    write_truth(split, tmp_path, ("rgb", "lab_planes"), "cpu")
-    truth = load_truth(tmp_path)
+    write_reference(split, tmp_path, ("rgb", "lab_planes"), "cpu")
+    truth = load_reference(tmp_path, "cpu").embeddings
     assert set(truth) == {"rgb", "lab_planes"}
     torch.testing.assert_close(truth["rgb"], network.embed(rgb), atol=1e-4, rtol=1e-4)
     L, a, b = rgb_to_lab(rgb).unbind(dim=1)

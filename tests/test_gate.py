@@ -200,7 +200,7 @@ def test_the_gate_needs_no_run_of_what_did_not_change(gated_project):
 
 
 def test_an_evaluation_that_leaks_is_caught_by_floors_and_rows(gated_project):
-    source = gated_project.root / "src/tintype/metrics/project_evaluation.py"
+    source = gated_project.root / "src/tintype/metrics/evaluation.py"
     kept = source.read_text()
     assert 'cache.split("test")' in kept
     source.write_text(kept.replace('cache.split("test")', 'cache.split("train")'))

@@ -22,16 +22,18 @@ from tintype.errors import UserError
 from tintype.features import imagenet
 from tintype.features.efficientnet_lite import EfficientNetLite2
 from tintype.features.network import FeatureNetwork
-from tintype.features.reference import embed_truth, lab_planes, shown
+from tintype.features.reference import Reference, lab_planes, make_reference, shown
 from tintype.metrics import distributions
 from tintype.metrics import evaluation as evaluation_module
 from tintype.metrics.baselines import BASELINES
 from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances
-from tintype.metrics.evaluation import evaluate
+from tintype.metrics.evaluation import evaluate as evaluate_split
 from tintype.metrics.grid import best_median_worst
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
+from tintype.metrics.predictor import Predictor
 from tintype.metrics.registry import METRICS, SUFFIXES, metric_names, metric_of
+from tintype.models.prediction import Prediction
 
 CPU = torch.device("cpu")
 BOTH_SPACES = Evaluate(spaces=("rgb", "lab_planes"), batch_size=8)
@@ -77,17 +79,26 @@ def true_chroma(split: LabSplit) -> Tensor:
 
 
 class Cheat:
-    """A colorizer that knows the answers: finds the photo by its lightness, returns its chroma after `spoil`."""
+    """A predictor that knows the answers: finds the photo by its lightness, returns its chroma after `spoil`."""
 
     def __init__(
         self, split: LabSplit, spoil: Callable[[Tensor], Tensor] = lambda chroma: chroma, space: str = "lab"
     ) -> None:
         self.lightness, chroma = SPACES[space].split(decode(split.codes))
         self.chroma = spoil(chroma)
+        self.space = space
+        self.classes: list[str] = []
 
-    def __call__(self, lightness: Tensor) -> Tensor:
+    def predict(self, lightness: Tensor) -> Prediction:
         found = [int((self.lightness - one).abs().flatten(1).sum(dim=1).argmin()) for one in lightness]
-        return self.chroma[found]
+        return Prediction(self.chroma[found])
+
+
+def evaluate(predictor, split, features, config, *, inception=None, grid=None) -> dict[str, float]:
+    """By the library, against a reference that is made for this once."""
+    made = len(split) > 1
+    reference = make_reference(split, features, config.spaces, CPU, inception) if made else Reference(features, {}, CPU)
+    return evaluate_split(predictor, split, reference, config, grid)
 
 
 def noisy(chroma: Tensor) -> Tensor:
@@ -109,7 +120,7 @@ def pair(split: LabSplit) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def metrics(split: LabSplit) -> dict[str, float]:
-    return evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU)
+    return evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES)
 
 
 def hwc(photo: Tensor) -> np.ndarray:
@@ -221,7 +232,7 @@ def features(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 
 def distances(predicted: np.ndarray, true: np.ndarray, batch: int = 7) -> dict[str, float]:
-    running = FeatureDistances(torch.from_numpy(true), len(predicted), CPU)
+    running = FeatureDistances(torch.from_numpy(true), len(predicted))
     for start in range(0, len(predicted), batch):
         running.update(torch.from_numpy(predicted[start : start + batch]))
     return running.compute()
@@ -273,7 +284,7 @@ def test_kid_of_many_photos_is_a_seeded_mean_over_subsets(monkeypatch):
 def test_kid_keeps_at_most_so_many_photos(monkeypatch):
     monkeypatch.setattr(distributions, "KID_PHOTOS", 16)
     x = torch.from_numpy(features(100, seed=1))
-    running = FeatureDistances(x, 100, CPU)
+    running = FeatureDistances(x, 100)
     for start in range(0, 100, 9):
         running.update(x[start : start + 9])
     assert sum(map(len, running._kid.real_features)) == 16
@@ -321,7 +332,7 @@ feature_distance_lite2_lab_planes fid_lite2_lab_planes kid_lite2_lab_planes"""
 
 def test_names_are_the_documented_ones(metrics, split):
     assert list(metrics) == [*RGB_NAMES.split(), *LAB_PLANES_NAMES.split()]
-    published = evaluate(BASELINES["gray"](split), split, Published(), Evaluate(), CPU)
+    published = evaluate(BASELINES["gray"](split), split, Published(), Evaluate())
     names = RGB_NAMES.replace("feature_distance_lite2", "lpips").replace("_lite2", "").split()
     assert list(published) == names == metric_names("", ["rgb"])
     also = ["class_accuracy", "fid_torchvision"]
@@ -344,7 +355,7 @@ def test_metric_of_a_full_name():
 
 
 def test_a_perfect_prediction(split):
-    perfect = evaluate(Cheat(split), split, Moments(), BOTH_SPACES, CPU)
+    perfect = evaluate(Cheat(split), split, Moments(), BOTH_SPACES)
     for space in ("", "_lab_planes"):
         assert perfect["psnr" + space] == perfect["psnr_pooled" + space] == 100
         assert perfect["ssim" + space] == pytest.approx(1)
@@ -357,7 +368,7 @@ def test_a_perfect_prediction(split):
 
 @pytest.mark.parametrize("space", SPACES)
 def test_a_perfect_prediction_in_every_space(split, space):
-    perfect = evaluate(Cheat(split, space=space), split, Moments(), Evaluate(batch_size=8), CPU, space=space)
+    perfect = evaluate(Cheat(split, space=space), split, Moments(), Evaluate(batch_size=8))
     assert list(perfect) == RGB_NAMES.split()
     assert perfect["psnr"] == perfect["psnr_pooled"] == 100
     assert perfect["custom_accuracy"] == 1
@@ -379,7 +390,7 @@ def rgb_of(space: str, chroma: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def test_figures_of_other_spaces_are_in_rgb_too(split, space):
     """The true lightness with the predicted chroma, clipped and in 8 bits."""
     spoiled = Cheat(split, lambda chroma: (noisy(chroma) / 2 + 0.2).clamp(0, 1), space)
-    metrics = evaluate(spoiled, split, Moments(), Evaluate(batch_size=8), CPU, space=space)
+    metrics = evaluate(spoiled, split, Moments(), Evaluate(batch_size=8))
     truth = smooth_photos(20).permute(0, 2, 3, 1).double().numpy()
     predicted = rgb_of(space, spoiled.chroma.permute(0, 2, 3, 1).double().numpy(), truth)
     difference = np.clip(predicted, 0, 1) - truth
@@ -390,7 +401,7 @@ def test_figures_of_other_spaces_are_in_rgb_too(split, space):
 
 def test_lab_planes_of_another_space_are_refused(split):
     with pytest.raises(ValueError, match="lab_planes of a colorizer in hsv; allowed: of one in lab"):
-        evaluate(Cheat(split, space="hsv"), split, Moments(), BOTH_SPACES, CPU, space="hsv")
+        evaluate(Cheat(split, space="hsv"), split, Moments(), BOTH_SPACES)
 
 
 class Six(torch.nn.Module):
@@ -403,7 +414,7 @@ class Six(torch.nn.Module):
 
 
 def test_fid_torchvision_is_the_frechet_distance_of_its_features(split, pair, metrics):
-    also = evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU, torchvision=Six())
+    also = evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, inception=Six())
     want = frechet(*(Six()(photos).double().numpy() for photos in pair))
     assert also.pop("fid_torchvision") == pytest.approx(want, rel=1e-4)
     assert want > 0.05
@@ -416,10 +427,13 @@ def test_class_accuracy_is_the_share_of_photos_with_a_class_that_are_named(split
     labeled = LabSplit(split.codes, labels, split.names, ["a", "b"])
     said = iter([0] * 5 + [1] * 15)
 
-    def classify(lightness: Tensor) -> Tensor:
-        return torch.eye(2)[[next(said) for _ in lightness]]
+    class Classifier(Cheat):
+        def predict(self, lightness: Tensor) -> Prediction:
+            return super().predict(lightness)._replace(class_logits=torch.eye(2)[[next(said) for _ in lightness]])
 
-    also = evaluate(Cheat(split, noisy), labeled, Moments(), BOTH_SPACES, CPU, classify=classify)
+    classifier = Classifier(split, noisy)
+    classifier.classes = ["a", "b"]
+    also = evaluate(classifier, labeled, Moments(), BOTH_SPACES)
     assert also.pop("class_accuracy") == 13 / 16
     assert also == metrics
 
@@ -436,20 +450,22 @@ def test_the_true_photos_are_embedded_once_for_all_rows(split, metrics):
             return Moments().distance(a, b)
 
     network = Counted()
-    truth = embed_truth(split, network, BOTH_SPACES.spaces, CPU, Six())
-    assert {name: len(embeddings) for name, embeddings in truth.items()} == dict.fromkeys(
+    reference = make_reference(split, network, BOTH_SPACES.spaces, CPU, Six())
+    assert {name: len(embeddings) for name, embeddings in reference.embeddings.items()} == dict.fromkeys(
         ("rgb", "lab_planes", "torchvision"), len(split)
     )
     assert network.embedded == 2 * len(split)
     for rows in (1, 2):
-        assert evaluate(Cheat(split, noisy), split, network, BOTH_SPACES, CPU, truth=truth) == metrics
+        measured = evaluate_split(Cheat(split, noisy), split, reference, BOTH_SPACES)
+        assert measured.pop("fid_torchvision") > 0
+        assert measured == metrics
         assert network.embedded == (2 + 2 * rows) * len(split)
 
 
 @pytest.mark.parametrize("batch_size", [1, 20, 32])
 def test_batch_size_changes_no_figure(metrics, split, batch_size):
     config = BOTH_SPACES.model_copy(update={"batch_size": batch_size})
-    again = evaluate(Cheat(split, noisy), split, Moments(), config, CPU)
+    again = evaluate(Cheat(split, noisy), split, Moments(), config)
     assert again == pytest.approx(metrics, rel=1e-6, abs=1e-6)
 
 
@@ -458,7 +474,7 @@ def test_the_same_in_gives_the_same_out(split, tmp_path):
     for seed in (1, 2):  # of the process: no value knows it
         torch.manual_seed(seed)
         grid = tmp_path / f"{seed}.png"
-        seen.append((evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, CPU, grid=grid), grid.read_bytes()))
+        seen.append((evaluate(Cheat(split, noisy), split, Moments(), BOTH_SPACES, grid=grid), grid.read_bytes()))
     assert seen[0] == seen[1]
 
 
@@ -483,7 +499,7 @@ def test_only_a_batch_is_decoded_at_a_time(split, monkeypatch):
         return decode(codes)
 
     monkeypatch.setattr(evaluation_module, "decode", counted)
-    evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(batch_size=8), CPU)
+    evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(batch_size=8))
     assert sizes == [8, 8, 4]
 
 
@@ -491,12 +507,12 @@ def test_it_runs_in_full_precision_without_gradients_and_puts_all_back(split):
     weight = torch.nn.Parameter(torch.tensor(0.5))
     inside = []
 
-    def colorize(lightness: Tensor) -> Tensor:
+    def predict(lightness: Tensor) -> Prediction:
         inside.append(((weight * lightness).requires_grad, torch.backends.cudnn.allow_tf32))
-        return BASELINES["gray"](split)(lightness)
+        return BASELINES["gray"](split).predict(lightness)
 
     state, before = torch.get_rng_state(), torch.backends.cudnn.allow_tf32
-    evaluate(colorize, split, Moments(), Evaluate(), CPU)
+    evaluate(Predictor(predict), split, Moments(), Evaluate())
     assert inside == [(False, False)]
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.backends.cudnn.allow_tf32 == before
@@ -506,7 +522,7 @@ def test_it_runs_in_full_precision_without_gradients_and_puts_all_back(split):
 def test_fewer_than_two_photos_are_refused(split, photos):
     few = LabSplit(split.codes[:photos], split.labels[:photos], split.names[:photos], [])
     with pytest.raises(ValueError, match=rf"{photos} photo\(s\) to evaluate on: FID and KID need at least 2"):
-        evaluate(BASELINES["gray"](split), few, Moments(), Evaluate(), CPU)
+        evaluate(BASELINES["gray"](split), few, Moments(), Evaluate())
 
 
 # baselines
@@ -514,20 +530,20 @@ def test_fewer_than_two_photos_are_refused(split, photos):
 
 def test_floors_are_gray_and_the_mean_color(split):
     lightness, chroma = lab_to_net(decode(split.codes))
-    gray = BASELINES["gray"](split)(lightness)
+    gray = BASELINES["gray"](split).predict(lightness).chroma
     assert gray.shape == chroma.shape
     assert not gray.any()
     red, green, blue = shown(lightness, gray).unbind(dim=1)
     assert float((red - green).abs().max()) <= 1 / 255
     assert float((green - blue).abs().max()) <= 1 / 255
 
-    mean = BASELINES["mean_ab"](split)(lightness)
+    mean = BASELINES["mean_ab"](split).predict(lightness).chroma
     want = chroma.double().mean(dim=(0, 2, 3))
     torch.testing.assert_close(mean, want.float()[None, :, None, None].expand_as(chroma))
 
 
 def test_the_best_constant_is_the_mean(split):
-    score = {name: evaluate(make(split), split, Moments(), BOTH_SPACES, CPU) for name, make in BASELINES.items()}
+    score = {name: evaluate(make(split), split, Moments(), BOTH_SPACES) for name, make in BASELINES.items()}
     assert score["mean_ab"]["rmse_lab_planes"] < score["gray"]["rmse_lab_planes"]
     assert score["gray"]["colorfulness"] < 1
 
@@ -538,7 +554,7 @@ def test_ssim_hardly_sees_color():
     texture = torch.rand(8, 1, 32, 32, generator=rng)
     tint = torch.tensor([1.0, 0.72, 0.6]).view(1, 3, 1, 1)
     split = split_of(texture * tint)
-    gray = evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(), CPU)
+    gray = evaluate(BASELINES["gray"](split), split, Moments(), Evaluate())
     assert gray["ssim"] > 0.9
     assert gray["ciede2000"] > 5
 
@@ -548,7 +564,7 @@ def test_ssim_hardly_sees_color():
 
 def test_grid_shows_gray_truth_prediction_of_best_median_worst(split, tmp_path):
     path = tmp_path / "new" / "grid.png"
-    evaluate(Cheat(split, noisy), split, Moments(), Evaluate(samples=2), CPU, grid=path)
+    evaluate(Cheat(split, noisy), split, Moments(), Evaluate(samples=2), grid=path)
     picture = np.asarray(Image.open(path))
     side = 192  # 24 pixels, each 8 x 8
     assert picture.shape[1] == 100 + 3 * (side + 6)
@@ -569,7 +585,7 @@ def test_grid_shows_gray_truth_prediction_of_best_median_worst(split, tmp_path):
 
 @pytest.mark.parametrize(("space", "plane"), [("rgb", "luma"), ("hsv", "value"), ("ycbcr", "luma")])
 def test_the_gray_photo_of_the_grid_is_what_the_generator_saw(split, tmp_path, space, plane):
-    evaluate(Cheat(split, space=space), split, Moments(), Evaluate(samples=1), CPU, tmp_path / "grid.png", space)
+    evaluate(Cheat(split, space=space), split, Moments(), Evaluate(samples=1), grid=tmp_path / "grid.png")
     picture = np.asarray(Image.open(tmp_path / "grid.png"))
     gray, truth = (picture[28 + 4 : 28 + 192 : 8, left + 4 : left + 192 : 8].astype(float) for left in (100, 298))
     want = truth @ [0.299, 0.587, 0.114] if plane == "luma" else truth.max(axis=-1)
@@ -579,7 +595,7 @@ def test_the_gray_photo_of_the_grid_is_what_the_generator_saw(split, tmp_path, s
 
 def test_large_photos_are_scaled_down_in_the_grid(tmp_path):
     split = split_of(smooth_photos(2, size=260))
-    evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(samples=1), CPU, grid=tmp_path / "grid.png")
+    evaluate(BASELINES["gray"](split), split, Moments(), Evaluate(samples=1), grid=tmp_path / "grid.png")
     assert Image.open(tmp_path / "grid.png").width == 100 + 3 * (256 + 6)
 
 

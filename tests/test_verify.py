@@ -182,7 +182,7 @@ def test_code_and_params_that_the_lock_does_not_know_are_found(project):
 
 
 def test_the_projects_own_code_measures_again(project):
-    source = project.root / "src/tintype/metrics/project_evaluation.py"
+    source = project.root / "src/tintype/metrics/evaluation.py"
     leak = source.read_text().replace('cache.split("test")', 'cache.split("train")')
     assert leak != source.read_text()
     with planted(source, leak.encode()):

@@ -1,4 +1,4 @@
-"""The true photos of a split as they are measured, and their embeddings.
+"""What predictions are compared with: the true photos of a split, as feature networks see them.
 
 All rows of a project are compared with the same photos. The stage `features` embeds them once; `evaluate` reads the
 embeddings, and only embeds what a row predicts.
@@ -6,7 +6,8 @@ embeddings, and only embeds what a row predicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,19 @@ TORCHVISION = "torchvision"
 BATCH_SIZE = 32
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The networks that measure, and what they see in the true photos."""
+
+    features: FeatureNetwork
+    embeddings: Mapping[str, Tensor]
+    """``rgb``, and ``lab_planes`` where asked for: (N, D) by `features`; ``torchvision``: (N, 2048)."""
+    device: torch.device
+    """Where the networks are."""
+    inception: TorchvisionInception | None = None
+    """torchvision's, for `fid_torchvision`."""
+
+
 def shown(lightness: Tensor, chroma: Tensor, space: ColorSpace = SPACES["lab"]) -> Tensor:
     """Network units -> sRGB (B, 3, H, W) in [0, 1], in steps of 1/255 as every screen and file has it."""
     return to_uint8(space.to_rgb(lightness, chroma)) / 255
@@ -42,24 +56,21 @@ def lab_planes(lightness: Tensor, chroma: Tensor) -> Tensor:
 # TF32 has 10 bits: rows must be embedded as the truth is, on whatever device.
 @torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 @torch.no_grad()
-def embed_truth(
+def make_reference(
     split: LabSplit,
     features: FeatureNetwork,
     spaces: Iterable[str],
     device: torch.device | str,
-    torchvision: TorchvisionInception | None = None,
-) -> dict[str, Tensor]:
-    """What the networks see in a split's photos, on the CPU.
+    inception: TorchvisionInception | None = None,
+) -> Reference:
+    """What the networks see in a split's photos, kept on the CPU.
 
     Args:
         split: N photos.
         features: on `device`.
         spaces: as in ``evaluate.spaces``; `rgb` is always embedded.
         device: where the networks are.
-        torchvision: on `device`.
-
-    Returns:
-        ``rgb``, and ``lab_planes`` where asked for: (N, D) by `features`; ``torchvision``: (N, 2048).
+        inception: on `device`.
     """
     found: dict[str, list[Tensor]] = {}
     for start in tqdm(range(0, len(split), BATCH_SIZE), desc="embed the test photos", unit="batch", disable=None):
@@ -68,19 +79,22 @@ def embed_truth(
         embeddings = {"rgb": features.embed(rgb)}
         if "lab_planes" in spaces:
             embeddings["lab_planes"] = features.embed(lab_planes(lightness, chroma))
-        if torchvision is not None:
-            embeddings[TORCHVISION] = torchvision(rgb)
+        if inception is not None:
+            embeddings[TORCHVISION] = inception(rgb)
         for name, embedding in embeddings.items():
             found.setdefault(name, []).append(embedding.cpu())
-    return {name: torch.cat(parts) for name, parts in found.items()}
+    return Reference(
+        features, {name: torch.cat(parts) for name, parts in found.items()}, torch.device(device), inception
+    )
 
 
-def write_truth(split: LabSplit, folder: Path, spaces: Iterable[str], device: torch.device | str) -> None:
+def write_reference(split: LabSplit, folder: Path, spaces: Iterable[str], device: torch.device | str) -> None:
     """Embed a split by the networks in `folder`, and write the embeddings beside them."""
-    features, torchvision = load_features(folder, device), load_torchvision_inception(folder, device)
-    save_file(embed_truth(split, features, spaces, device, torchvision), folder / FILE)
+    features, inception = load_features(folder, device), load_torchvision_inception(folder, device)
+    save_file(dict(make_reference(split, features, spaces, device, inception).embeddings), folder / FILE)
 
 
-def load_truth(folder: Path) -> dict[str, Tensor]:
-    """What `write_truth` wrote."""
-    return load_file(folder / FILE)
+def load_reference(folder: Path, device: torch.device | str) -> Reference:
+    """What `write_reference` wrote, and the networks beside it."""
+    features, inception = load_features(folder, device), load_torchvision_inception(folder, device)
+    return Reference(features, load_file(folder / FILE), torch.device(device), inception)

@@ -1,4 +1,4 @@
-"""Colorizers that know nothing of the photo: what a model must beat."""
+"""Trivial baselines that ignore the photo: what a model must beat."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tintype.color.lab import lab_to_net
 from tintype.data.cache import LabSplit, decode
-from tintype.metrics.evaluation import Colorize
+from tintype.metrics.predictor import Predictor
+from tintype.models.prediction import Prediction
 
 
 def mean_chroma(split: LabSplit, batch_size: int = 256) -> Tensor:
@@ -21,18 +22,18 @@ def mean_chroma(split: LabSplit, batch_size: int = 256) -> Tensor:
     return (total / len(split)).float()
 
 
-def constant(chroma: Tensor) -> Colorize:
+def constant(chroma: Tensor) -> Predictor:
     """Every pixel gets the same (2,) chroma."""
 
-    def colorize(lightness: Tensor) -> Tensor:
+    def predict(lightness: Tensor) -> Prediction:
         b, _, h, w = lightness.shape
-        return chroma.to(lightness)[None, :, None, None].expand(b, 2, h, w)
+        return Prediction(chroma.to(lightness)[None, :, None, None].expand(b, 2, h, w))
 
-    return colorize
+    return Predictor(predict)
 
 
-BASELINES: dict[str, Callable[[LabSplit], Colorize]] = {
+BASELINES: dict[str, Callable[[LabSplit], Predictor]] = {
     "gray": lambda train: constant(torch.zeros(2)),
     "mean_ab": lambda train: constant(mean_chroma(train)),
 }
-"""Name -> the training split -> colorizer."""
+"""Name -> the training split -> predictor."""

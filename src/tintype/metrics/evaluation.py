@@ -1,11 +1,10 @@
-"""A colorizer measured on a split."""
+"""A predictor measured on a split of photos."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,24 +13,16 @@ from tqdm import tqdm
 from tintype.color.colorfulness import colorfulness
 from tintype.color.spaces import SPACES, ColorSpace
 from tintype.config import Evaluate
-from tintype.data.cache import LabSplit, decode
+from tintype.data.cache import LabCache, LabSplit, decode
+from tintype.devices import default_device
 from tintype.features.network import FeatureNetwork
-from tintype.features.reference import TORCHVISION, embed_truth, lab_planes, shown
+from tintype.features.reference import TORCHVISION, Reference, lab_planes, load_reference, shown
 from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
 from tintype.metrics.pixels import absolute_error, custom_accuracy, psnr, squared_error, ssim
+from tintype.metrics.predictor import Predictor
 from tintype.metrics.registry import CLASS_ACCURACY, FID_TORCHVISION, LAB_PLANES, metric_names
-
-if TYPE_CHECKING:
-    from tintype.features.torchvision_inception import TorchvisionInception
-
-Colorize: TypeAlias = Callable[[Tensor], Tensor]
-"""Lightness (B, 1, H, W) -> chroma (B, planes, H, W), network units of a space of `tintype.color.SPACES`."""
-
-
-Classify: TypeAlias = Callable[[Tensor], Tensor]
-"""Lightness (B, 1, H, W) -> class logits (B, classes)."""
 
 
 class _Planes:
@@ -70,64 +61,57 @@ class _Planes:
 @torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 @torch.no_grad()
 def evaluate(
-    colorize: Colorize,
-    split: LabSplit,
-    features: FeatureNetwork,
-    config: Evaluate,
-    device: torch.device | str,
-    grid: Path | None = None,
-    space: str = "lab",
-    torchvision: TorchvisionInception | None = None,
-    classify: Classify | None = None,
-    truth: Mapping[str, Tensor] | None = None,
+    predictor: Predictor, split: LabSplit, reference: Reference, config: Evaluate, grid: Path | None = None
 ) -> dict[str, float]:
-    """Every metric of `colorize` on `split`, by full name, in the order of `tintype.metrics.metric_names`.
+    """Every metric of a predictor on a split, by full name, in the order of `tintype.metrics.registry.metric_names`.
 
-    A prediction is the photo's lightness in `space` with the predicted chroma, as 8-bit sRGB; in `rgb` it is the
-    generator's alone, and the value of `hsv` is that of the color photo. In `lab` it is what a user gets.
+    A prediction is the photo's lightness in the predictor's space with the predicted chroma, as 8-bit sRGB; in `rgb` it
+    is the generator's alone, and the value of `hsv` is that of the color photo. In `lab` it is what a user gets.
 
     RGB is always measured. The space `lab_planes` adds what some papers took for RGB, and what flatters them: L/100,
-    a/220 + 1/2, b/220 + 1/2. Batch by batch: memory does not grow with the split, but for a few numbers a photo, its
-    true embedding and KID's features (see `tintype.metrics.distributions`).
+    a/220 + 1/2, b/220 + 1/2. `fid_torchvision` is there where the reference has that network, `class_accuracy` where
+    the predictor names the split's classes.
+
+    Batch by batch: memory does not grow with the split, but for a few numbers per photo, its true embedding and KID's
+    features (see `tintype.metrics.distributions`).
 
     Args:
-        colorize: in eval mode, on `device`.
-        features: on `device`.
+        predictor: on the reference's device.
+        split: the true photos.
+        reference: of the split.
+        config: which spaces are measured, and in what batches.
         grid: where to write a PNG of the best, median and worst photos by CIEDE2000.
-        space: of `tintype.color.SPACES`, in which `colorize` works; the spaces measured are those of `config`.
-        torchvision: on `device`; adds `fid_torchvision`.
-        classify: in eval mode, on `device`, over the split's classes; adds `class_accuracy`.
-        truth: the split's embeddings, as `embed_truth` gives them; None: they are made here.
 
     Raises:
-        ValueError: of fewer than 2 photos; the distances of distributions need variances. Or of Lab planes where
-            `colorize` predicts others.
+        ValueError: of fewer than 2 photos; the distances of distributions need variances. Or of Lab planes where the
+            predictor works in another space.
     """
     if len(split) < 2:
         raise ValueError(f"{len(split)} photo(s) to evaluate on: FID and KID need at least 2; take a larger test split")
-    if "lab_planes" in config.spaces and space != "lab":
-        raise ValueError(f"lab_planes of a colorizer in {space}; allowed: of one in lab")
-    device, works_in = torch.device(device), SPACES[space]
-    if truth is None:
-        truth = embed_truth(split, features, config.spaces, device, torchvision)
     in_planes = "lab_planes" in config.spaces
+    if in_planes and predictor.space != "lab":
+        raise ValueError(f"lab_planes of a predictor in {predictor.space}; allowed: of one in lab")
+    features, inception, device, truth = reference.features, reference.inception, reference.device, reference.embeddings
+    space = SPACES[predictor.space]
+    names_classes = bool(predictor.classes) and list(predictor.classes) == split.classes
     rgb = _Planes(features, truth["rgb"], len(split), device)
     planes = _Planes(features, truth["lab_planes"], len(split), device) if in_planes else None
-    by_torchvision = FrechetDistance(truth[TORCHVISION], device) if torchvision is not None else None
+    by_inception = FrechetDistance(truth[TORCHVISION], device) if inception is not None else None
     per_photo: dict[str, list[Tensor]] = defaultdict(list)
 
     for start in tqdm(range(0, len(split), config.batch_size), desc="evaluate", unit="batch", disable=None):
-        lightness, chroma = _photos(split, slice(start, start + config.batch_size), works_in, device)
-        predicted_chroma = colorize(lightness)
-        predicted, true = shown(lightness, predicted_chroma, works_in), shown(lightness, chroma, works_in)
+        lightness, chroma = _photos(split, slice(start, start + config.batch_size), space, device)
+        prediction = predictor.predict(lightness)
+        predicted, true = shown(lightness, prediction.chroma, space), shown(lightness, chroma, space)
         rgb.update(predicted, true)
         if planes is not None:
-            planes.update(lab_planes(lightness, predicted_chroma), lab_planes(lightness, chroma))
-        if torchvision is not None and by_torchvision is not None:
-            by_torchvision.update(torchvision(predicted))
-        if classify is not None:
+            planes.update(lab_planes(lightness, prediction.chroma), lab_planes(lightness, chroma))
+        if inception is not None and by_inception is not None:
+            by_inception.update(inception(predicted))
+        if names_classes:
+            assert prediction.class_logits is not None
             labels = torch.from_numpy(split.labels[start : start + config.batch_size]).to(device)
-            named = classify(lightness).argmax(dim=1)
+            named = prediction.class_logits.argmax(dim=1)
             per_photo[CLASS_ACCURACY].append((named == labels)[labels >= 0])
         per_photo["custom_accuracy"].append(custom_accuracy(predicted, true))
         per_photo["ciede2000"].append(ciede2000(predicted, true))
@@ -138,15 +122,36 @@ def evaluate(
     results["colorfulness_gap"] = abs(results["colorfulness"] - results["true_colorfulness"])
     if planes is not None:
         results |= {name + LAB_PLANES: value for name, value in planes.compute().items()}
-    if by_torchvision is not None:
-        results[FID_TORCHVISION] = by_torchvision.compute()
+    if by_inception is not None:
+        results[FID_TORCHVISION] = by_inception.compute()
     if grid is not None:
         chosen = best_median_worst(torch.cat(per_photo["ciede2000"]).tolist(), config.samples)
-        write_grid(grid, [(label, _row(colorize, split, index, works_in, device)) for index, label in chosen])
-    names = metric_names(
-        features.suffix, config.spaces, classes=classify is not None, torchvision=torchvision is not None
-    )
+        write_grid(grid, [(label, _row(predictor, split, index, device)) for index, label in chosen])
+    names = metric_names(features.suffix, config.spaces, classes=names_classes, torchvision=inception is not None)
     return {name: results[name] for name in names}
+
+
+def evaluate_project(
+    predictor: Predictor,
+    cache: LabCache,
+    features: Path,
+    config: Evaluate,
+    metrics: Path | None = None,
+    samples: Path | None = None,
+) -> dict[str, float]:
+    """Every metric on a project's test split, also written to `metrics` (flat JSON) and `samples` (PNG) where given.
+
+    Args:
+        predictor: on the default device.
+        cache: of the project's photos.
+        features: the folder of its feature networks, with the reference of its test photos.
+        config: which spaces are measured.
+    """
+    results = evaluate(predictor, cache.split("test"), load_reference(features, default_device()), config, samples)
+    if metrics is not None:
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text(json.dumps(results, indent=2) + "\n")
+    return results
 
 
 def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -154,10 +159,12 @@ def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.dev
     return space.split(decode(split.codes[chosen]).to(device))
 
 
-def _row(colorize: Colorize, split: LabSplit, index: int, space: ColorSpace, device: torch.device) -> list[Tensor]:
+def _row(predictor: Predictor, split: LabSplit, index: int, device: torch.device) -> list[Tensor]:
     """One photo gray, true and predicted: each (3, H, W) in [0, 1]."""
+    space = SPACES[predictor.space]
     lightness, chroma = _photos(split, slice(index, index + 1), space, device)
-    return [space.gray(lightness)[0], *(shown(lightness, c, space)[0] for c in (chroma, colorize(lightness)))]
+    predicted = predictor.predict(lightness).chroma
+    return [space.gray(lightness)[0], *(shown(lightness, one, space)[0] for one in (chroma, predicted))]
 
 
 def _mean(per_photo: list[Tensor]) -> float:

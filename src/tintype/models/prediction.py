@@ -21,8 +21,8 @@ class Prediction(NamedTuple):
     """(B, Q, H/4, W/4), rounded up, over the bins of `tintype.color.bins`; or None where chroma is not classified."""
 
 
-def chroma_seen_at(generator: nn.Module, space: ColorSpace, lightness: Tensor, side: int) -> Tensor:
-    """The chroma of square photos, of which the generator sees versions of another size.
+def predict_at(generator: nn.Module, space: ColorSpace, lightness: Tensor, side: int) -> Prediction:
+    """The prediction for square photos, of which the generator sees versions of another size.
 
     Args:
         generator: works in `space`.
@@ -31,9 +31,11 @@ def chroma_seen_at(generator: nn.Module, space: ColorSpace, lightness: Tensor, s
         side: of what the generator sees, pixels.
 
     Returns:
-        (B, planes, H, H), network units.
+        Its chroma is (B, planes, H, H); logits are those of what the generator saw.
     """
     if lightness.shape[-1] == side:
-        return generator(lightness).chroma
+        prediction: Prediction = generator(lightness)
+        return prediction
     small = F.interpolate(lightness, (side, side), mode="bilinear", antialias=True)
-    return space.enlarged(small, generator(small).chroma, lightness)
+    seen: Prediction = generator(small)
+    return seen._replace(chroma=space.enlarged(small, seen.chroma, lightness))

@@ -14,7 +14,7 @@ from tintype.color.difference import delta_e_ciede2000
 from tintype.color.lab import rgb_to_lab, to_uint8
 from tintype.color.spaces import ColorSpace
 from tintype.data.cache import LabSplit, decode
-from tintype.models.prediction import chroma_seen_at
+from tintype.models.prediction import predict_at
 
 PHOTOS = 256
 """At most so many: they draw a curve; the metrics that count are of the test split."""
@@ -82,7 +82,7 @@ class Validation:
             lab = decode(some)
             lightness, true_chroma = self.space.split(lab)
             lightness = lightness.contiguous(memory_format=torch.channels_last)
-            chroma = chroma_seen_at(generator, self.space, lightness, self.image_size)
+            chroma = predict_at(generator, self.space, lightness, self.image_size).chroma
             yield _Predicted(lab, lightness, true_chroma, chroma)
 
 

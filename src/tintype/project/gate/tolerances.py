@@ -64,13 +64,13 @@ def tolerances(seed_metrics: pd.DataFrame) -> dict[str, dict[str, float]]:
     trained = seed_metrics[~seed_metrics["row"].isin(BASELINE_NAMES)]
     deviations = trained.drop(columns="seed").groupby("row", sort=False).std(ddof=1)
     return {
-        str(row): {metric: _tolerance(metric, deviation) for metric, deviation in of_row.dropna().items()}
+        str(row): {str(metric): _tolerance(str(metric), deviation) for metric, deviation in of_row.dropna().items()}
         for row, of_row in deviations.iterrows()
     }
 
 
-def _tolerance(metric: object, deviation: float) -> float:
-    return max(_up(DEVIATIONS * deviation), 10.0 ** -metric_of(str(metric)).digits)
+def _tolerance(metric: str, deviation: float) -> float:
+    return max(_up(DEVIATIONS * deviation), 10.0 ** -metric_of(metric).digits)
 
 
 def _up(value: float) -> float:

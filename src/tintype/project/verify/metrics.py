@@ -15,7 +15,7 @@ from tintype.project.verify.finding import Finding, some
 
 if TYPE_CHECKING:
     from tintype.data.cache import LabCache
-    from tintype.metrics.project_evaluation import Measured
+    from tintype.metrics.predictor import Predictor
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 """What another machine's arithmetic may change. On the same machine metrics are the same to the last bit; other
@@ -75,15 +75,18 @@ def _same(then: float, now: float) -> bool:
 
 def _measured(row: str, pipeline: Pipeline) -> dict[str, float]:
     from tintype.data.cache import LabCache
-    from tintype.metrics.project_evaluation import measure
+    from tintype.metrics.evaluation import evaluate_project
 
     project = pipeline.project
     cache = LabCache.open(project / LAB_CACHE)
-    return measure(_colorizer(row, project, cache), cache, project / FEATURES, pipeline.config().evaluate)
+    return evaluate_project(_predictor(row, project, cache), cache, project / FEATURES, pipeline.config().evaluate)
 
 
-def _colorizer(row: str, project: Path, cache: LabCache) -> Measured:
+def _predictor(row: str, project: Path, cache: LabCache) -> Predictor:
+    from tintype.devices import default_device
     from tintype.metrics.baselines import BASELINES
-    from tintype.metrics.project_evaluation import Measured, trained
+    from tintype.metrics.predictor import load_predictor
 
-    return Measured(BASELINES[row](cache.split("train"))) if row in BASELINES else trained(project / model_of(row))
+    if row in BASELINES:
+        return BASELINES[row](cache.split("train"))
+    return load_predictor(project / model_of(row), default_device())
