@@ -24,6 +24,7 @@ check: install
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 
 serve: install
 	tintype serve --port $(PORT)

@@ -174,7 +174,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def room(stand_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the stand-in lies as the released model, made by the command that releases."""
-    from tintype.inference import release, released
+    from tintype.inference import released
+    from tintype.project import release
 
     folder = tmp_path_factory.mktemp("released")
     shutil.copy(released.card_file(), folder)

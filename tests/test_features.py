@@ -178,7 +178,9 @@ def test_in_domain_networks_are_refused_in_one_line(key):
     with pytest.raises(UserError, match=rf"^features\.{key} = 'in_domain': .* set it to 'efficientnet_lite'") as error:
         validated(Features, {key: "in_domain", "filters": 16}, where="features")
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match=r"^features\.filters: unknown key; allowed: network, perceptual, torchvision"):
+    with pytest.raises(
+        UserError, match=r"^features\.filters: unknown key; allowed: network, perceptual, fid_torchvision"
+    ):
         validated(Features, {"filters": 16}, where="features")
 
 
@@ -457,4 +459,5 @@ def test_training_imports_no_feature_network():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     ours = {name for name in done.stdout.split() if name.startswith("tintype.features.")}
-    assert ours == {"tintype.features.perceptual"}
+    names = ("backbones", "perceptual", "published_weights")
+    assert ours == {f"tintype.features.{name}" for name in names}

@@ -22,7 +22,7 @@ from tintype.errors import UserError
 from tintype.features import imagenet
 from tintype.features.efficientnet_lite import EfficientNetLite2
 from tintype.features.network import FeatureNetwork
-from tintype.features.reference import Reference, lab_planes, make_reference, shown
+from tintype.features.reference import Reference, displayed_rgb, lab_planes, make_reference
 from tintype.metrics import distributions
 from tintype.metrics import evaluation as evaluation_module
 from tintype.metrics.baselines import BASELINES
@@ -113,9 +113,9 @@ def split() -> LabSplit:
 
 @pytest.fixture(scope="module")
 def pair(split: LabSplit) -> tuple[Tensor, Tensor]:
-    """Predicted and true photos as shown, of `Cheat(split, noisy)`."""
+    """Predicted and true photos as displayed_rgb, of `Cheat(split, noisy)`."""
     lightness, chroma = lab_to_net(decode(split.codes))
-    return shown(lightness, noisy(chroma)), shown(lightness, chroma)
+    return displayed_rgb(lightness, noisy(chroma)), displayed_rgb(lightness, chroma)
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +284,7 @@ def test_kid_of_many_photos_is_a_seeded_mean_over_subsets(monkeypatch):
 def test_kid_keeps_at_most_so_many_photos(monkeypatch):
     monkeypatch.setattr(distributions, "KID_PHOTOS", 16)
     x = torch.from_numpy(features(100, seed=1))
-    running = FeatureDistances(x, 100)
+    running = FeatureDistances(x, 100, CPU)
     for start in range(0, 100, 9):
         running.update(x[start : start + 9])
     assert sum(map(len, running._kid.real_features)) == 16
@@ -298,7 +298,7 @@ def test_kid_keeps_at_most_so_many_photos(monkeypatch):
 @pytest.mark.parametrize("space", ["", "_lab_planes"])
 def test_every_figure_is_of_its_space(metrics, split, space):
     lightness, chroma = lab_to_net(decode(split.codes))
-    view = lab_planes if space else shown
+    view = lab_planes if space else displayed_rgb
     predicted, truth = view(lightness, noisy(chroma)), view(lightness, chroma)
     network = Moments()
     embedded = [network.embed(photos).double().numpy() for photos in (predicted, truth)]
@@ -400,7 +400,7 @@ def test_figures_of_other_spaces_are_in_rgb_too(split, space):
 
 
 def test_lab_planes_of_another_space_are_refused(split):
-    with pytest.raises(ValueError, match="lab_planes of a colorizer in hsv; allowed: of one in lab"):
+    with pytest.raises(ValueError, match="lab_planes of a predictor in hsv; allowed: of one in lab"):
         evaluate(Cheat(split, space="hsv"), split, Moments(), BOTH_SPACES)
 
 
@@ -481,14 +481,14 @@ def test_the_same_in_gives_the_same_out(split, tmp_path):
 def test_a_prediction_is_what_a_screen_can_show(split):
     """Chroma far out of the gamut is clipped, and every value is one of 256."""
     lightness, chroma = lab_to_net(decode(split.codes))
-    photo = shown(lightness, 3 * chroma)
+    photo = displayed_rgb(lightness, 3 * chroma)
     assert float(photo.min()) >= 0
     assert float(photo.max()) <= 1
     torch.testing.assert_close(photo * 255, (photo * 255).round(), atol=1e-4, rtol=0)
 
 
 def test_the_truth_is_the_photo_itself(split):
-    assert torch.equal(shown(*lab_to_net(decode(split.codes))), smooth_photos(20))
+    assert torch.equal(displayed_rgb(*lab_to_net(decode(split.codes))), smooth_photos(20))
 
 
 def test_only_a_batch_is_decoded_at_a_time(split, monkeypatch):
@@ -533,7 +533,7 @@ def test_floors_are_gray_and_the_mean_color(split):
     gray = BASELINES["gray"](split).predict(lightness).chroma
     assert gray.shape == chroma.shape
     assert not gray.any()
-    red, green, blue = shown(lightness, gray).unbind(dim=1)
+    red, green, blue = displayed_rgb(lightness, gray).unbind(dim=1)
     assert float((red - green).abs().max()) <= 1 / 255
     assert float((green - blue).abs().max()) <= 1 / 255
 
@@ -571,12 +571,12 @@ def test_grid_shows_gray_truth_prediction_of_best_median_worst(split, tmp_path):
     assert picture.shape[0] == 28 + 6 * (side + 6)
 
     lightness, chroma = lab_to_net(decode(split.codes))
-    truth, predicted = shown(lightness, chroma), shown(lightness, noisy(chroma))
+    truth, predicted = displayed_rgb(lightness, chroma), displayed_rgb(lightness, noisy(chroma))
     difference = ciede2000(predicted, truth)
     for row, index in ((0, int(difference.argmin())), (5, int(difference.argmax()))):
         top = 28 + row * (side + 6) + 4
         tiles = [picture[top : top + side : 8, 104 + i * (side + 6) :][:, : side - 4 : 8] for i in range(3)]
-        wanted = [shown(lightness, 0 * chroma), truth, predicted]
+        wanted = [displayed_rgb(lightness, 0 * chroma), truth, predicted]
         for tile, photos in zip(tiles, wanted, strict=True):
             # One level apart at most: in another batch, a value near the middle of two levels may round the other way.
             want = hwc(photos[index] * 255)[:, : tile.shape[1]]

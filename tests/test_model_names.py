@@ -17,7 +17,7 @@ from PIL import Image
 from tintype.config import Generator
 from tintype.errors import UserError
 from tintype.inference import model_names as module
-from tintype.inference.model_names import locate
+from tintype.inference.model_names import find_model
 from tintype.models import build_generator, save_generator, weights_hash
 from tintype.tracking.registry import register
 from tintype.tracking.runs import Tracker, create_store
@@ -77,7 +77,7 @@ def project(tmp_path_factory):
 def test_a_registered_model_where_it_lies(project, monkeypatch, reference):
     checkout, runs = project
     monkeypatch.chdir(checkout / "models/b")  # a project's store is known in all of its folders
-    path, name, metrics = locate(reference.replace("RUN", runs["a"]))
+    path, name, metrics = find_model(reference.replace("RUN", runs["a"]))
     assert weights_hash(path) == weights_hash(checkout / "models/a")
     assert path.is_relative_to(checkout / "mlartifacts")  # no copy
     assert (name, metrics) == ("colorizer 1 (a)", {"psnr": 21.5})
@@ -86,12 +86,12 @@ def test_a_registered_model_where_it_lies(project, monkeypatch, reference):
 def test_a_run_that_was_not_registered_has_its_weights_in_its_project(project, monkeypatch):
     checkout, runs = project
     monkeypatch.chdir(checkout)
-    assert locate(runs["b"]) == (checkout / "models/b", f"b of run {runs['b'][:8]}", {"psnr": 21.5})
+    assert find_model(runs["b"]) == (checkout / "models/b", f"b of run {runs['b'][:8]}", {"psnr": 21.5})
     shutil.move(checkout / "models/b", checkout / "models/kept")
     shutil.copytree(checkout / "models/a", checkout / "models/b")  # trained anew since
     try:
         with pytest.raises(UserError, match=f"neither registered nor in .*`tintype reproduce {runs['b']}`"):
-            locate(runs["b"])
+            find_model(runs["b"])
     finally:
         shutil.rmtree(checkout / "models/b")
         shutil.move(checkout / "models/kept", checkout / "models/b")
@@ -101,25 +101,25 @@ def test_the_store_of_a_project_elsewhere_and_of_the_installed_checkout(project,
     checkout, _ = project
     (tmp_path / "params.yaml").write_text(f"repo: {checkout}\n")
     (tmp_path / "dvc.yaml").symlink_to(checkout / "dvc.yaml")
-    assert locate("models:/colorizer/1").name == "colorizer 1 (a)"
+    assert find_model("models:/colorizer/1").name == "colorizer 1 (a)"
     (tmp_path / "params.yaml").write_text("train: {}\n")  # of a program that is not tintype
     monkeypatch.setattr(module, "CHECKOUT", checkout)
-    assert locate("models:/colorizer/1").name == "colorizer 1 (a)"
+    assert find_model("models:/colorizer/1").name == "colorizer 1 (a)"
 
 
 def test_folders_and_files(project, tmp_path):
     checkout, _ = project
     row = checkout / "models/a"
-    assert locate(str(row)) == (row, "a", {})
+    assert find_model(str(row)) == (row, "a", {})
     (checkout / "metrics").mkdir(exist_ok=True)
     (checkout / "metrics/a.json").write_text(json.dumps({"psnr": 20.25}))
-    assert locate(row).metrics == {"psnr": 20.25}
+    assert find_model(row).metrics == {"psnr": 20.25}
     # What `mlflow artifacts download` gives, and a folder around one model.
     shutil.copytree(row, tmp_path / "m-1/artifacts/a")
-    assert locate(tmp_path / "m-1")[:2] == (tmp_path / "m-1/artifacts/a", "a")
-    assert locate(tmp_path / "m-1/artifacts").path == tmp_path / "m-1/artifacts/a"
+    assert find_model(tmp_path / "m-1")[:2] == (tmp_path / "m-1/artifacts/a", "a")
+    assert find_model(tmp_path / "m-1/artifacts").path == tmp_path / "m-1/artifacts/a"
     (tmp_path / "grandma.onnx").touch()
-    assert locate("grandma.onnx")[1:] == ("grandma", {})
+    assert find_model("grandma.onnx")[1:] == ("grandma", {})
 
 
 @pytest.mark.parametrize(
@@ -143,24 +143,24 @@ def test_what_is_not_there_is_one_line(project, monkeypatch, reference, message)
     (checkout / "metrics").mkdir(exist_ok=True)
     monkeypatch.chdir(checkout)
     with pytest.raises(UserError, match=message) as error:
-        locate(reference)
+        find_model(reference)
     assert "\n" not in str(error.value)
 
 
 def test_without_a_store_the_user_learns_what_to_do(project, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"no project around .*, and no MLFLOW_TRACKING_URI is set; `make repro`"):
-        locate("models:/colorizer@champion")
+        find_model("models:/colorizer@champion")
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "params.yaml").write_text("repo: .\n")
     with pytest.raises(UserError, match=r"there is no MLflow store sqlite:.*mlflow\.db; `make repro`.*--model"):
-        locate("models:/colorizer@champion")
+        find_model("models:/colorizer@champion")
     assert not (tmp_path / "mlflow.db").exists()
     create_store(tmp_path)
     with pytest.raises(UserError, match=r"sqlite:.*mlflow\.db has no models"):
-        locate("models:/colorizer@champion")
+        find_model("models:/colorizer@champion")
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match="models:/colorizer@champion: "):
-        locate("models:/colorizer@champion")
+        find_model("models:/colorizer@champion")
 
 
 def test_a_model_registered_by_other_means_is_refused(project, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_model_registered_by_other_means_is_refused(project, monkeypatch):
     client.create_registered_model("foreign")
     client.create_model_version("foreign", source=(checkout / "models").as_uri())
     with pytest.raises(UserError, match="models:/foreign/1: not a model that tintype has registered"):
-        locate("models:/foreign/1")
+        find_model("models:/foreign/1")
 
 
 def test_weights_that_left_the_store_are_missed(project, monkeypatch):
@@ -180,7 +180,7 @@ def test_weights_that_left_the_store_are_missed(project, monkeypatch):
     kept.rename(checkout / "moved")
     try:
         with pytest.raises(UserError, match=r"models:/colorizer/1: its weights are not in MLflow's store") as error:
-            locate("models:/colorizer@champion")
+            find_model("models:/colorizer@champion")
     finally:
         (checkout / "moved").rename(kept)
     assert "\n" not in str(error.value)
@@ -223,14 +223,14 @@ def test_what_a_server_holds_is_downloaded_once(server, monkeypatch, tmp_path):
     finished(tmp_path / "near")
     digest = weights_hash(tmp_path / "near/models/a")
 
-    first = locate("models:/colorizer@champion")
+    first = find_model("models:/colorizer@champion")
     assert first.path == tmp_path / "cache/tintype/models" / digest
     assert weights_hash(first.path) == digest
     assert first[1:] == ("colorizer 1 (a)", {"psnr": 21.5})
     assert sorted(path.name for path in first.path.parent.iterdir()) == [digest]  # nothing half-loaded beside it
     (held,) = (far / "far").rglob("generator.safetensors")
     held.write_bytes(b"other weights")
-    assert locate("models:/colorizer@champion") == first
+    assert find_model("models:/colorizer@champion") == first
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(UserError, match=f"its weights in MLflow have SHA-256 .*, were registered with {digest}"):
-        locate("models:/colorizer@champion")
+        find_model("models:/colorizer@champion")

@@ -80,7 +80,7 @@ def source(tmp_path_factory, stand_in):
         shutil.copy(CHECKOUT / name, source)
     shutil.copytree(CHECKOUT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     if not (source / "src" / MODEL).is_file():
-        command = [sys.executable, "-m", "tintype.inference.release", "models/best", "metrics/best.json"]
+        command = [sys.executable, "-m", "tintype.project.release", "models/best", "metrics/best.json"]
         env = {**os.environ, "PYTHONPATH": str(source / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
         subprocess.run(command, cwd=stand_in, env=env, check=True, timeout=300)
     return source

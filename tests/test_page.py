@@ -19,7 +19,7 @@ from skimage.color import rgb2lab
 
 from tintype import Colorizer
 from tintype.inference.model_card import ModelCard
-from tintype.inference.model_names import Located
+from tintype.inference.model_names import FoundModel
 
 PAGE = Path(__file__).resolve().parents[1] / "src/tintype/serving/page"
 EXAMPLES = PAGE.parent / "examples"
@@ -59,7 +59,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         last.bias.copy_(torch.tensor([0.05, 0.2]))
     save_generator(folder, generator, config=config, classes=[], image_size=32)
 
-    located = Located(folder, "sepia 1 (row)", {"ciede2000": 7.465, "psnr": 25.4})
+    located = FoundModel(folder, "sepia 1 (row)", {"ciede2000": 7.465, "psnr": 25.4})
     colorizer = Colorizer.load(folder)
     colorizer.backend.card = ModelCard(
         name="sepia",

@@ -17,12 +17,13 @@ from skimage import data
 from tintype import Colorizer
 from tintype.config import Generator
 from tintype.errors import UserError
-from tintype.inference import release, released
+from tintype.inference import released
 from tintype.inference.backends.onnx import OnnxGenerator
 from tintype.inference.backends.pytorch import LabGenerator, TorchGenerator
-from tintype.inference.model_names import locate
+from tintype.inference.model_names import find_model
 from tintype.inference.released_weights import released_state_dict, start_from_released
 from tintype.models import build_generator, load_generator, save_generator, weights_hash
+from tintype.project import release
 
 GRAY = np.asarray(Image.fromarray(data.chelsea()).convert("L"))
 
@@ -115,15 +116,15 @@ def test_a_missing_or_damaged_model_is_one_line(everyday, tmp_path, monkeypatch)
         Colorizer.load()
     (tmp_path / f"{everyday.name}.sha256").write_text("\n")
     with pytest.raises(UserError, match=r"its hash is missing"):
-        locate("everyday")
+        find_model("everyday")
 
 
 def test_both_names_mean_it_whatever_lies_around(everyday, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "everyday").mkdir()  # as in tables/
-    assert locate("everyday") == locate("tintype-everyday") == (everyday, "tintype-everyday", {})
+    assert find_model("everyday") == find_model("tintype-everyday") == (everyday, "tintype-everyday", {})
     with pytest.raises(UserError, match=r"everyday: no generator\.safetensors in this folder"):
-        locate("./everyday")
+        find_model("./everyday")
 
 
 def test_it_is_the_default_and_colors_as_the_weights_do_that_it_was_made_of(everyday, stand_in):
@@ -187,7 +188,7 @@ def test_the_page_says_what_its_card_does(everyday):
     fastapi = pytest.importorskip("fastapi.testclient")
     from tintype.serving.app import create_app
 
-    app = create_app(Colorizer.load(), locate("everyday"))
+    app = create_app(Colorizer.load(), find_model("everyday"))
     with fastapi.TestClient(app, base_url="http://127.0.0.1") as client:
         model = client.get("/api/model").json()
     assert model["name"] == "tintype-everyday"

@@ -5,7 +5,7 @@ import pytest
 
 from tintype.config import PublishedRow
 from tintype.errors import UserError
-from tintype.project.git import git
+from tintype.git import git
 from tintype.report import best_row, read_metrics, write_report, write_table
 
 SCORES = {

@@ -32,7 +32,7 @@ from tintype.cli.serve import serve
 from tintype.errors import UserError
 from tintype.images.encoding import encode_photo
 from tintype.inference.hints import Hint
-from tintype.inference.model_names import Located
+from tintype.inference.model_names import FoundModel
 from tintype.serving.app import create_app
 from tintype.serving.batching import Batcher
 from tintype.serving.limits import Limits
@@ -45,7 +45,7 @@ class Running:
     """An app behind uvicorn, in a thread."""
 
     def __init__(self, colorizer: Colorizer, limits: Limits, hosts: tuple[str, ...] = ()) -> None:
-        located = Located(__file__, "colorizer 3 (row)", {"psnr": 25.4})
+        located = FoundModel(__file__, "colorizer 3 (row)", {"psnr": 25.4})
         app = create_app(colorizer, located, limits, hosts)
 
         @app.get("/broken")

@@ -12,8 +12,9 @@ from conftest import Project
 
 from tintype.config import load_project
 from tintype.errors import UserError
+from tintype.files import folder_hash
 from tintype.models import build_generator, save_generator, weights_hash
-from tintype.project.pipeline import Pipeline, folder_hash, out_hash
+from tintype.project.pipeline import Pipeline, out_hash
 from tintype.project.verify import CHECKS, verify
 from tintype.project.verify.metrics import differences
 from tintype.tracking.registry import register

@@ -309,7 +309,7 @@ def test_color_is_kept_in_a_whole_clip_or_in_none_of_it(colored, tmp_path):
     source = clip(tmp_path / "a.mkv", film, codec="ffv1", pix_fmt="bgr0", sound=None)
     colorizer = Colorizer(constant(0, 25).backend, keep_color=True)
     colorize_video(source, tmp_path / "b.mkv", colorizer)
-    assert colorizer.keep_color
+    assert colorizer.options.keep_color
     for then, now in zip(film, frames(tmp_path / "b.mkv")[0], strict=True):
         b = np.median(lab(now)[..., 2])
         assert b == pytest.approx(np.median(lab(then)[..., 2]) if colored else 25, abs=3)

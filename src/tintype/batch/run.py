@@ -110,7 +110,7 @@ class _Work:
     evaluate: bool
 
     def photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        batches = _batches(tasks, self.colorizer.batch_size, self.colorizer.max_pixels)
+        batches = _batches(tasks, self.colorizer.options.batch_size, self.colorizer.options.max_pixels)
         pool = ThreadPoolExecutor(THREADS)
         try:
             ahead = [pool.submit(self.prepare, task) for task in next(batches, [])]
@@ -136,7 +136,7 @@ class _Work:
     def prepare(self, task: Task) -> Ready | Outcome:
         try:
             prepared = self.colorizer.prepare(task.source)
-            return Ready(task, prepared, self.colorizer.keep_color and prepared.photo.has_color)
+            return Ready(task, prepared, self.colorizer.options.keep_color and prepared.photo.has_color)
         except Exception as error:
             return Outcome(task, _reason(error))
 

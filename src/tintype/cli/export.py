@@ -25,11 +25,11 @@ def export(
     It computes in float32, whatever the precision of its weights, and so runs anywhere.
     """
     from tintype.errors import UserError
-    from tintype.inference.model_names import locate
+    from tintype.inference.model_names import find_model
 
     if onnx.suffix != ".onnx":
         raise UserError(f"--onnx {onnx}: allowed: a name that ends in .onnx")
-    located = locate(model)
+    located = find_model(model)
     if not located.path.is_dir():
         raise UserError(f"--model {model}: is no folder of weights; allowed: one, or a registered model")
     try:

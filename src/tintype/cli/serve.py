@@ -41,7 +41,7 @@ def serve(
     from tintype.errors import UserError
     from tintype.inference.backends import load_backend
     from tintype.inference.colorizer import Colorizer
-    from tintype.inference.model_names import locate
+    from tintype.inference.model_names import find_model
 
     try:
         from tintype.serving.app import create_app
@@ -52,7 +52,7 @@ def serve(
 
     limits = Limits(pixels=max_pixels, queue=queue, timeout=timeout)
     with listen(host, port) as listening:
-        located = locate(model)
+        located = find_model(model)
         colorizer = Colorizer(load_backend(located.path, backend, device))
         url = address_of(listening)
         typer.echo(f"{located.name}: {url} (Ctrl-C ends it)")

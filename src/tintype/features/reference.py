@@ -43,7 +43,7 @@ class Reference:
     """torchvision's, for `fid_torchvision`."""
 
 
-def shown(lightness: Tensor, chroma: Tensor, space: ColorSpace = SPACES["lab"]) -> Tensor:
+def displayed_rgb(lightness: Tensor, chroma: Tensor, space: ColorSpace = SPACES["lab"]) -> Tensor:
     """Network units -> sRGB (B, 3, H, W) in [0, 1], in steps of 1/255 as every screen and file has it."""
     return to_uint8(space.to_rgb(lightness, chroma)) / 255
 
@@ -75,7 +75,7 @@ def make_reference(
     found: dict[str, list[Tensor]] = {}
     for start in tqdm(range(0, len(split), BATCH_SIZE), desc="embed the test photos", unit="batch", disable=None):
         lightness, chroma = lab_to_net(decode(split.codes[start : start + BATCH_SIZE]).to(device))
-        rgb = shown(lightness, chroma)
+        rgb = displayed_rgb(lightness, chroma)
         embeddings = {"rgb": features.embed(rgb)}
         if "lab_planes" in spaces:
             embeddings["lab_planes"] = features.embed(lab_planes(lightness, chroma))

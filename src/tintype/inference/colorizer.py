@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image
 
 from tintype.errors import UserError
-from tintype.images.decoding import MAX_PIXELS, read_photo
+from tintype.images.decoding import read_photo
 from tintype.images.photo import Photo
 from tintype.inference.backends import Backend, BackendName, load_backend
 from tintype.inference.hints import Hint, follow_hints
+from tintype.inference.options import Options
 from tintype.inference.recombination import lightness_of, recombine, resized
 from tintype.inference.upsampling import SIDE, predicted_grid, upsample
 
@@ -25,7 +26,6 @@ LONGEST = 4
 GRID = 8
 """The network's long side is a multiple of it: photos of about one shape share a batch."""
 
-MOST_SATURATED = 10
 
 P = TypeVar("P", str, Path, bytes, Image.Image, np.ndarray)
 
@@ -54,36 +54,24 @@ class Colorizer:
 
     Args:
         backend: what runs the network.
-        size: short side of what the network sees, pixels; None: the side of its training photos, which is the least.
-            Larger: finer color, but what it sees is less like what it has learned.
-        batch_size: how many photos `many` gives the network at a time.
-        saturation: the chroma is multiplied by it; 0 is gray, 1 as predicted.
-        keep_color: give color photos back as they are; else they are recolored, and their colors not looked at.
-        max_pixels: photos in files that have more are refused before they are decoded.
+        options: fields of `tintype.inference.options.Options`.
+    Raises:
+        UserError: an option is out of range.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        *,
-        size: int | None = None,
-        batch_size: int = 8,
-        saturation: float = 1.0,
-        keep_color: bool = False,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        if size is not None and size < backend.image_size:  # some networks' deepest grids would be empty
-            raise UserError(f"size {size}: allowed: at least {backend.image_size}, that of the model's training photos")
-        if batch_size < 1:
-            raise UserError(f"batch_size {batch_size}: allowed: at least 1")
-        if not 0 <= saturation <= MOST_SATURATED:
-            raise UserError(f"saturation {saturation}: allowed: 0 to {MOST_SATURATED}")
+    def __init__(self, backend: Backend, **options: Any) -> None:
         self.backend = backend
-        self.size = size or backend.image_size
-        self.batch_size = batch_size
-        self.saturation = saturation
-        self.keep_color = keep_color
-        self.max_pixels = max_pixels
+        self.options = Options(**options)
+        self.size = self.options.size or backend.image_size
+        """Short side of what the network sees, pixels."""
+        if self.size < backend.image_size:  # some networks' deepest grids would be empty
+            raise UserError(
+                f"size {self.size}: allowed: at least {backend.image_size}, that of the model's training photos"
+            )
+
+    def with_options(self, **changes: Any) -> Colorizer:
+        """One with the same network and other options. Raises `UserError` where one is out of range."""
+        return Colorizer(self.backend, **{**asdict(self.options), **changes})
 
     @classmethod
     def load(
@@ -96,13 +84,13 @@ class Colorizer:
                 ``models:/NAME/VERSION``, an MLflow run's id, a folder of weights, or an ``.onnx`` file.
             backend: see `tintype.inference.backends.load_backend`.
             device: the same.
-            options: of the class.
+            options: see the class.
         Raises:
             UserError: there is no such model, or an option is wrong.
         """
-        from tintype.inference.model_names import locate
+        from tintype.inference.model_names import find_model
 
-        return cls(load_backend(locate(model).path, backend, device), **options)
+        return cls(load_backend(find_model(model).path, backend, device), **options)
 
     def __call__(self, photo: P, *, hints: Sequence[Hint] = ()) -> Image.Image | np.ndarray:
         """Colorize one photo.
@@ -121,9 +109,9 @@ class Colorizer:
         return next(iter(self.many([photo], hints=hints)))
 
     def many(self, photos: Iterable[P], *, hints: Sequence[Hint] = ()) -> Iterator[Image.Image | np.ndarray]:
-        """Colorize any number of photos, `batch_size` at a time in memory: see `__call__`."""
+        """Colorize any number of photos, ``batch_size`` at a time in memory: see `__call__`."""
         todo = iter(photos)
-        while batch := [self.prepare(photo) for photo in islice(todo, self.batch_size)]:
+        while batch := [self.prepare(photo) for photo in islice(todo, self.options.batch_size)]:
             for prepared, ab in zip(batch, self.predict(batch), strict=True):
                 yield self._as_it_came(prepared, self.finish(prepared, ab, hints=hints))
 
@@ -145,7 +133,7 @@ class Colorizer:
         The network does nothing here: several threads may prepare and finish while another predicts.
         """
         is_array = isinstance(photo, np.ndarray)
-        read_photo = _photo(photo, self.max_pixels)
+        read_photo = _photo(photo, self.options.max_pixels)
         height, width = read_photo.pixels.shape[:2]
         lightness = lightness_of(read_photo.pixels)
         seen = resized(lightness, *network_size(height, width, self.size))
@@ -165,9 +153,11 @@ class Colorizer:
 
     def finish(self, prepared: Prepared, ab: np.ndarray, *, hints: Sequence[Hint] = ()) -> Photo:
         """Third step: the photo in color."""
-        if self.keep_color and prepared.photo.has_color:
+        if self.options.keep_color and prepared.photo.has_color:
             return prepared.photo
-        ab = upsample(predicted_grid(ab, self.backend.chroma_stride), prepared.guide) * np.float32(self.saturation)
+        ab = upsample(predicted_grid(ab, self.backend.chroma_stride), prepared.guide) * np.float32(
+            self.options.saturation
+        )
         if hints:
             ab = follow_hints(lightness_of(prepared.photo.pixels), ab, hints)
         return prepared.photo.with_pixels(recombine(prepared.photo.pixels, ab))

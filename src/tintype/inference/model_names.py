@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 HINT = "`make repro` in tintype's checkout makes one; --model also takes everyday, a folder of weights or an .onnx file"
 
 
-class Located(NamedTuple):
+class FoundModel(NamedTuple):
     """A model, and what is known of it."""
 
     path: Path
@@ -35,7 +35,7 @@ class Located(NamedTuple):
     """On its project's test photos, by name; {} where none are known."""
 
 
-def locate(model: str | Path) -> Located:
+def find_model(model: str | Path) -> FoundModel:
     """Find a model by any of its names.
 
     Args:
@@ -49,11 +49,11 @@ def locate(model: str | Path) -> Located:
     """
     path, reference = Path(model), str(model)
     if model in NAMES:
-        return Located(path_of_released(), RELEASED, {})
+        return FoundModel(path_of_released(), RELEASED, {})
     if path.is_dir():
         return _in_folder(path)
     if path.exists() and path.suffix == ".onnx":
-        return Located(path, path.stem, {})
+        return FoundModel(path, path.stem, {})
     if IN_MLFLOW.fullmatch(reference):
         return _in_mlflow(reference)
     raise UserError(
@@ -62,7 +62,7 @@ def locate(model: str | Path) -> Located:
     )
 
 
-def _in_folder(folder: Path) -> Located:
+def _in_folder(folder: Path) -> FoundModel:
     """A folder of weights, or one around it: a model that MLflow keeps has its weights in ``artifacts/ROW``."""
     found = [file.parent for around in (".", "*", "artifacts/*") for file in sorted(folder.glob(f"{around}/{WEIGHTS}"))]
     if not found:
@@ -73,10 +73,10 @@ def _in_folder(folder: Path) -> Located:
     # A row of a project.
     metrics = weights.parents[1] / metrics_of(weights.name)
     known = weights.parents[1] / model_of(weights.name) == weights and metrics.is_file()
-    return Located(found[0], weights.name, json.loads(metrics.read_text(encoding="utf-8")) if known else {})
+    return FoundModel(found[0], weights.name, json.loads(metrics.read_text(encoding="utf-8")) if known else {})
 
 
-def _in_mlflow(reference: str) -> Located:
+def _in_mlflow(reference: str) -> FoundModel:
     try:
         from tintype.tracking.store import find_weights, has_store, store_uri
 
@@ -91,7 +91,7 @@ def _in_mlflow(reference: str) -> Located:
     store = store_uri(home or Path.cwd())
     if not has_store(store):
         raise UserError(f"{reference}: there is no MLflow store {store}; {HINT}")
-    return Located(*find_weights(store, reference, home))
+    return FoundModel(*find_weights(store, reference, home))
 
 
 def _home() -> Path | None:

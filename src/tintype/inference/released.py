@@ -11,7 +11,7 @@ RELEASED = "tintype-everyday"
 NAMES = ("everyday", RELEASED)
 """By which users may call it."""
 ROOM = Path(__file__).parent / "released"
-"""Holds its ONNX file, the file's hash in ``sha256sum``'s form, and its card. `tintype.inference.release` fills it."""
+"""Holds its ONNX file, the file's hash in ``sha256sum``'s form, and its card. `tintype.project.release` fills it."""
 
 
 def path_of_released() -> Path:

@@ -16,7 +16,7 @@ from tintype.config import Evaluate
 from tintype.data.cache import LabCache, LabSplit, decode
 from tintype.devices import default_device
 from tintype.features.network import FeatureNetwork
-from tintype.features.reference import TORCHVISION, Reference, lab_planes, load_reference, shown
+from tintype.features.reference import TORCHVISION, Reference, displayed_rgb, lab_planes, load_reference
 from tintype.metrics.color import ciede2000
 from tintype.metrics.distributions import FeatureDistances, FrechetDistance
 from tintype.metrics.grid import best_median_worst, write_grid
@@ -102,7 +102,7 @@ def evaluate(
     for start in tqdm(range(0, len(split), config.batch_size), desc="evaluate", unit="batch", disable=None):
         lightness, chroma = _photos(split, slice(start, start + config.batch_size), space, device)
         prediction = predictor.predict(lightness)
-        predicted, true = shown(lightness, prediction.chroma, space), shown(lightness, chroma, space)
+        predicted, true = displayed_rgb(lightness, prediction.chroma, space), displayed_rgb(lightness, chroma, space)
         rgb.update(predicted, true)
         if planes is not None:
             planes.update(lab_planes(lightness, prediction.chroma), lab_planes(lightness, chroma))
@@ -164,7 +164,7 @@ def _row(predictor: Predictor, split: LabSplit, index: int, device: torch.device
     space = SPACES[predictor.space]
     lightness, chroma = _photos(split, slice(index, index + 1), space, device)
     predicted = predictor.predict(lightness).chroma
-    return [space.gray(lightness)[0], *(shown(lightness, one, space)[0] for one in (chroma, predicted))]
+    return [space.gray(lightness)[0], *(displayed_rgb(lightness, one, space)[0] for one in (chroma, predicted))]
 
 
 def _mean(per_photo: list[Tensor]) -> float:

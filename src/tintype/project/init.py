@@ -12,9 +12,9 @@ from typing import Any
 
 from tintype.config import load_project
 from tintype.errors import UserError
+from tintype.git import git
 from tintype.project import yaml_files
-from tintype.project.git import git
-from tintype.project.sizing import size_to_machine
+from tintype.project.training_budget import fit_to_machine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEADER = """\
@@ -92,7 +92,7 @@ def make_project(
     elif found.classes < 2:
         _drop_classes(params)
     splits = {split: round(count * number / found.photos) for split, count in found.splits.items()}
-    told = size_to_machine(params, number, splits, found.classes, minutes)
+    told = fit_to_machine(params, number, splits, found.classes, minutes)
 
     folder.mkdir(parents=True, exist_ok=True)
     _init_dvc(folder)

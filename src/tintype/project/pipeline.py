@@ -14,8 +14,8 @@ from typing import Any
 from tintype.closure import HASH_CODE, hash_files
 from tintype.config import BASELINE_NAMES, Project, load_project
 from tintype.errors import UserError
+from tintype.git import git
 from tintype.paths import CODE, LOCK, PARAMS, PIPELINE, metrics_of
-from tintype.project.git import git
 
 Metrics = dict[str, dict[str, float]]
 """By row, the baselines among them, and full name of the metric."""
@@ -165,20 +165,6 @@ def first_commit_with(digest: str, project: Path) -> str | None:
     """The oldest commit, of any branch or experiment, where the project's ``dvc.lock`` has an output with this hash."""
     found = git(project, "log", "--all", "--format=%H", f"-S{digest}", "--", LOCK)
     return found.splitlines()[-1] if found else None
-
-
-def md5(path: Path) -> str:
-    """Of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def folder_hash(folder: Path) -> str:
-    """As a dvc.lock names a folder's content: by the MD5 of the list of its files and theirs."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
-    listed.sort(key=lambda file: file["relpath"])
-    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 def _yaml(text: str | None, name: str) -> dict[str, Any]:

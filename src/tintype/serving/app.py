@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from tintype.images.formats import WRITABLE
 from tintype.inference.colorizer import Colorizer
-from tintype.inference.model_names import Located
+from tintype.inference.model_names import FoundModel
 from tintype.serving.errors import Refusal
 from tintype.serving.guard import HEADERS, Guard
 from tintype.serving.jobs import RETRY, Answer, Jobs
@@ -83,7 +83,7 @@ class Health(BaseModel):
 
 
 def create_app(
-    colorizer: Colorizer, located: Located, limits: Limits = DEFAULTS, hosts: Collection[str] = ()
+    colorizer: Colorizer, located: FoundModel, limits: Limits = DEFAULTS, hosts: Collection[str] = ()
 ) -> FastAPI:
     """The application, for uvicorn or another ASGI server; one process, as it holds the model and the queue.
 

@@ -17,7 +17,7 @@ Predict = Callable[[Sequence[Prepared]], list[np.ndarray]]
 T = TypeVar("T")
 
 
-async def lasting(result: asyncio.Future[T], withdraw: Callable[[], bool]) -> T:
+async def outlive_cancellation(result: asyncio.Future[T], withdraw: Callable[[], bool]) -> T:
     """Await what a thread does. Cancelled, wait for its end all the same, as its memory is in use until then.
 
     Args:
@@ -59,7 +59,7 @@ class Batcher:
         self._waiting[answer] = prepared
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._work_off())
-        return await lasting(answer, lambda: self._waiting.pop(answer, None) is not None)
+        return await outlive_cancellation(answer, lambda: self._waiting.pop(answer, None) is not None)
 
     def busy_for(self) -> float:
         """How long the network has been at its present batch, seconds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from tintype.images.photo import Photo
 from tintype.images.strips import THREADS
 from tintype.inference.colorizer import Colorizer, Prepared
 from tintype.inference.hints import Hint
-from tintype.serving.batching import Batcher, lasting
+from tintype.serving.batching import Batcher, outlive_cancellation
 from tintype.serving.errors import Refusal
 from tintype.serving.limits import Limits
 from tintype.serving.memory import give_back
@@ -52,11 +51,10 @@ class Jobs:
     """
 
     def __init__(self, colorizer: Colorizer, limits: Limits, monitor: Monitor) -> None:
-        self._colorizer = copy.copy(colorizer)
-        self._colorizer.max_pixels = limits.pixels
+        self._colorizer = colorizer.with_options(max_pixels=limits.pixels)
         self._limits = limits
         self._monitor = monitor
-        self._batcher = Batcher(self._colorizer.predict, colorizer.batch_size, monitor.batches.observe)
+        self._batcher = Batcher(self._colorizer.predict, colorizer.options.batch_size, monitor.batches.observe)
         self._pool = ThreadPoolExecutor(THREADS, "photos")
         self._memory = _Memory(limits.pixels)
         self._answers = _Memory(limits.answers)
@@ -109,8 +107,7 @@ class Jobs:
     async def _colorize(self, content: bytes, options: Options, place: ExitStack) -> Answer:
         seconds: dict[str, float] = {}
         step = self._monitor.step
-        one = copy.copy(self._colorizer)
-        one.saturation, one.keep_color = options.saturation, options.keep_color
+        one = self._colorizer.with_options(saturation=options.saturation, keep_color=options.keep_color)
         header = await self._in_thread(judge, content, self._limits)
         with ExitStack() as memory:
             with step("wait", seconds):
@@ -135,7 +132,7 @@ class Jobs:
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         future = self._pool.submit(work, *args, **kwargs)
-        return await lasting(asyncio.wrap_future(future), future.cancel)
+        return await outlive_cancellation(asyncio.wrap_future(future), future.cancel)
 
 
 def _coded(photo: Photo, wanted: str) -> tuple[bytes, str]:

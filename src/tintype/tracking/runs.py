@@ -26,9 +26,9 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, RunTag
 
 from tintype.config import Row, read_params
-from tintype.environment import environment
-from tintype.project.git import git
-from tintype.project.pipeline import folder_hash
+from tintype.devices import environment
+from tintype.files import folder_hash
+from tintype.git import git
 from tintype.tracking.store import store_uri
 
 LOCK = "mlflow.db.lock"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,13 +59,12 @@ def colorize_video(
         raise UserError(f"{out}: allowed: a name that ends in {' '.join(CONTAINERS)}")
     if out.exists() and source.exists() and out.samefile(source):
         raise UserError(f"{out}: is the video itself; allowed: another name")
-    with VideoReader(source, colorizer.max_pixels) as reader:
+    with VideoReader(source, colorizer.options.max_pixels) as reader:
         kept = False
-        if colorizer.keep_color:
-            with VideoReader(source, colorizer.max_pixels) as beginning:
+        if colorizer.options.keep_color:
+            with VideoReader(source, colorizer.options.max_pixels) as beginning:
                 kept = _has_color(beginning)
-            colorizer = copy(colorizer)
-            colorizer.keep_color = False  # for `finish`, which would decide anew for each frame
+            colorizer = colorizer.with_options(keep_color=False)  # for `finish`, which would decide anew for each frame
         try:
             with replacing(out) as temporary, VideoWriter(temporary, container, reader) as writer:
                 _convert(reader, writer, colorizer, kept, progress)
@@ -94,7 +92,7 @@ def _convert(
     from tintype.video.flicker import SteadyChroma
 
     steady, frames, done = SteadyChroma(), reader.frames(), 0
-    at_a_time = max(1, min(colorizer.batch_size, BATCH_PIXELS // reader.pixels))
+    at_a_time = max(1, min(colorizer.options.batch_size, BATCH_PIXELS // reader.pixels))
     with ThreadPoolExecutor(THREADS) as pool, ThreadPoolExecutor(1) as encoder:
         writing: Future[None] | None = None
         while some := list(islice(frames, at_a_time)):

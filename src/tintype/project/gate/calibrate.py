@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from tintype.environment import environment
+from tintype.devices import environment
 from tintype.errors import UserError
+from tintype.git import git
 from tintype.paths import GATE, SEED_METRICS
 from tintype.project import yaml_files
 from tintype.project.gate.tolerances import DEVIATIONS, tolerances
-from tintype.project.git import git
 from tintype.project.init import slug
 from tintype.project.pipeline import Metrics, Pipeline
 

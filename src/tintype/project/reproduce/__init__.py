@@ -10,9 +10,9 @@ from pathlib import Path
 from tintype.config import read_params
 from tintype.data.cache import LabCache
 from tintype.errors import UserError
+from tintype.git import git
 from tintype.paths import GATE, LAB_CACHE, config_of
 from tintype.project.gate import read_tolerances
-from tintype.project.git import git
 from tintype.project.pipeline import Pipeline
 from tintype.project.reproduce.compare import Reproduction, compare, other_photos
 from tintype.project.reproduce.origin import find_origin

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tintype.errors import UserError
-from tintype.project.git import git
+from tintype.git import git
 from tintype.project.pipeline import first_commit_with
 
 MEASURED = ("test_git_commit", "test_git_dirty", "test_dvc_experiment")

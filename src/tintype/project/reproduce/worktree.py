@@ -14,9 +14,9 @@ from typing import Any
 
 from tintype.config import read_params
 from tintype.errors import UserError
+from tintype.git import git
 from tintype.paths import PARAMS, PIPELINE
 from tintype.project import yaml_files
-from tintype.project.git import git
 from tintype.project.reproduce.origin import Origin
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

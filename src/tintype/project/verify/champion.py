@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from tintype.config import load_row, read_params
 from tintype.errors import UserError
+from tintype.files import folder_hash
 from tintype.paths import LAB_CACHE, REGISTERED, config_of, model_of
-from tintype.project.pipeline import Pipeline, first_commit_with, folder_hash, out_hash
+from tintype.project.pipeline import Pipeline, first_commit_with, out_hash
 from tintype.project.verify.finding import Finding
 
 if TYPE_CHECKING:

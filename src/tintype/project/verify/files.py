@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from tintype.closure import HASH_CODE
 from tintype.errors import UserError
-from tintype.project.pipeline import Pipeline, md5, overlap
+from tintype.files import md5
+from tintype.project.pipeline import Pipeline, overlap
 from tintype.project.verify.finding import Finding, some
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Make a trained generator the released model: ``python -m tintype.inference.release MODEL_FOLDER METRICS_JSON``.
+"""Make a trained generator the released model: ``python -m tintype.project.release MODEL_FOLDER METRICS_JSON``.
 
 Writes the three files of `tintype.inference.released.ROOM`: the model with fp16 weights, its hash, and the values in
 ``MODEL_CARD.md``. The card's words are written by hand; those of its front matter go into the model, too.

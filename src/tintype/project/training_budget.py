@@ -11,7 +11,7 @@ from tintype.config import Phase, Project, validated
 MOST_EPOCHS = 200
 
 
-def size_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes: int, minutes: float) -> str:
+def fit_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes: int, minutes: float) -> str:
     """Change `params` (a project's, from YAML) in place: larger networks on a GPU, epochs to fill the time on either.
 
     The phases of all rows are stretched by one factor, so that they keep the default project's proportions; the factor
