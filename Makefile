@@ -1,4 +1,5 @@
 # make repro: install, run the default project.   make test: install, run the tests.   make ui: see the runs in MLflow.
+# make docs: write the generated reference pages again.
 # make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
 # make test SLOW=1: those that take minutes, too, every row of every table among them: what CI runs.
 PYTHON ?= python3
@@ -11,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test check serve ui plots bench clean install
+.PHONY: repro test check docs serve ui plots bench clean install
 
 repro: install
 	dvc repro
@@ -25,6 +26,9 @@ check: install
 	ruff format --check .
 	mypy
 	lint-imports
+
+docs: install
+	python docs/reference/generate.py
 
 serve: install
 	tintype serve --port $(PORT)

@@ -15,16 +15,19 @@ from typing import get_args
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
 import tintype.cli
+from tintype.batch import comparison
 from tintype.batch import run as folder
 from tintype.batch.comparison import measure
 from tintype.batch.plan import Task
 from tintype.cli.colorize import BackendName, FormatName
+from tintype.color.colorfulness import colorfulness
 from tintype.data.curation import read_table
 from tintype.images.decoding import MAX_PIXELS
 from tintype.images.formats import WRITABLE
@@ -32,6 +35,8 @@ from tintype.images.opening import UnreadablePhoto
 from tintype.images.photo import Photo
 from tintype.inference import backends
 from tintype.inference.colorizer import Colorizer
+from tintype.metrics.color import ciede2000
+from tintype.metrics.pixels import ssim
 
 CAT = Image.fromarray(data.chelsea()).resize((180, 120))
 GRAY = CAT.convert("L")
@@ -422,12 +427,25 @@ def test_color_photos_are_measured_against_what_they_were(tintype_, tmp_path):
     assert f"{mean:.2f}" in lines[4]
 
 
-def test_large_photos_are_measured_shrunk():
-    noise = np.random.default_rng(1).integers(0, 256, (1500, 2000, 3), np.uint8)
-    assert measure(Photo(noise), Photo(noise))["psnr"] == 100
-    metrics = measure(Photo(noise), Photo(np.full_like(noise, 127)))
-    assert metrics["true_colorfulness"] == 0
-    assert metrics["rmse"] < np.sqrt(((noise / 255.0 - 0.5) ** 2).mean()) * 0.7  # averages of 2.9 pixels each
+def test_large_photos_are_measured_at_full_size():
+    """In strips, to what the project's metrics are of the whole, and to scikit-image's."""
+    rng = np.random.default_rng(1)
+    truth = np.asarray(CAT.resize((2000, 1500)))
+    noisy = np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8)
+    assert truth.shape[0] * truth.shape[1] > 10 * comparison.STRIP
+    found = measure(Photo(noisy), Photo(truth))
+    whole = [torch.from_numpy(array.transpose(2, 0, 1)[None] / np.float32(255)) for array in (noisy, truth)]
+    want = {
+        "psnr": peak_signal_noise_ratio(truth, noisy),
+        "ssim": float(ssim(*whole)),
+        "rmse": np.sqrt((((noisy / 255.0) - truth / 255.0) ** 2).mean()),
+        "mae": np.abs(noisy / 255.0 - truth / 255.0).mean(),
+        "ciede2000": float(ciede2000(*whole)),
+        "colorfulness": float(colorfulness(whole[0])),
+        "true_colorfulness": float(colorfulness(whole[1])),
+    }
+    assert found == pytest.approx(want, rel=1e-4)
+    assert measure(Photo(truth), Photo(truth))["psnr"] == 100
 
 
 def test_few_photos_are_in_memory_whatever_the_number(tintype_, tmp_path, monkeypatch):

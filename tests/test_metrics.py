@@ -232,7 +232,7 @@ def features(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 
 def distances(predicted: np.ndarray, true: np.ndarray, batch: int = 7) -> dict[str, float]:
-    running = FeatureDistances(torch.from_numpy(true), len(predicted))
+    running = FeatureDistances(torch.from_numpy(true), len(predicted), CPU)
     for start in range(0, len(predicted), batch):
         running.update(torch.from_numpy(predicted[start : start + batch]))
     return running.compute()

@@ -1,5 +1,6 @@
 """Training: what a step does to whom, and that a run can be trusted, repeated, broken off and shared out."""
 
+import contextlib
 import copy
 import csv
 import math
@@ -24,6 +25,7 @@ from tintype.config import Discriminator, Generator, Loss, Phase, Preprocess, Ro
 from tintype.data.batches import Batch
 from tintype.data.cache import LabCache, build_cache, decode
 from tintype.errors import UserError
+from tintype.files import replacing
 from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, loop, step
@@ -566,7 +568,11 @@ def test_killed_and_called_again_it_ends_with_the_same_weights(cache, tmp_path, 
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
-    (checkpoint.parent / "row.pt.tmp").touch()  # as it may leave behind in the middle of writing the next one
+    with contextlib.suppress(KeyboardInterrupt), replacing(checkpoint) as temporary:
+        temporary.write_bytes(b"half")
+        left = temporary.rename(temporary.with_suffix(".kept"))
+        raise KeyboardInterrupt
+    left.rename(temporary)  # as it may leave behind in the middle of writing the next one
     assert process.wait() == -signal.SIGKILL
     assert checkpoint.exists()
     assert not out.exists()

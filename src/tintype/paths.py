@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Where the package is installed from, if that is a checkout."""
+
 PARAMS = "params.yaml"
 PIPELINE = "dvc.yaml"
 LOCK = "dvc.lock"

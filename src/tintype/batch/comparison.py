@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from tintype.images.photo import Photo
 
-MEASURED_PIXELS = 1 << 20
-"""Larger photos are measured shrunk to so many: more tell no more of a network's 256x256, and need memory and time."""
+STRIP = 1 << 18
+"""Pixels measured at a time, so that memory does not grow with the photo."""
+CONTEXT = 5
+"""Rows above and below a strip that SSIM's window reaches into."""
 NAMES = ("psnr", "ssim", "rmse", "mae", "ciede2000", "colorfulness", "true_colorfulness")
-"""What `measure` gives, `tintype.metrics.METRICS` says what they are; the last is the original's."""
+"""What `measure` gives, `tintype.metrics.registry.METRICS` says what they are; the last is the original's."""
 
 
 def measure(result: Photo, original: Photo) -> dict[str, float]:
-    """How far a result is from its original, in 8-bit sRGB as every screen has it; see `NAMES`.
+    """Compare a result with its original at full size, in 8-bit sRGB as every screen shows it; see `NAMES`.
 
     Raises:
         ImportError: torch or torchmetrics is not installed; coloring needs neither.
     """
     import torch
 
-    from tintype.color.colorfulness import colorfulness
+    from tintype.color.colorfulness import Colorfulness
     from tintype.metrics.color import ciede2000
-    from tintype.metrics.pixels import absolute_error, psnr, squared_error, ssim
+    from tintype.metrics.pixels import absolute_error, psnr, squared_error, ssim_map
 
-    predicted, truth = (torch.from_numpy(_planes(photo)) for photo in (result, original))
-    error = squared_error(predicted, truth)
-    metrics = {
-        "psnr": psnr(error),
-        "ssim": ssim(predicted, truth),
-        "rmse": error.sqrt(),
-        "mae": absolute_error(predicted, truth),
-        "ciede2000": ciede2000(predicted, truth),
-        "colorfulness": colorfulness(predicted),
-        "true_colorfulness": colorfulness(truth),
+    height, width = original.pixels.shape[:2]
+    rows = max(1, STRIP // width)
+    sums = dict.fromkeys(("squared", "absolute", "ssim", "ciede2000"), 0.0)
+    of_result, of_original = Colorfulness(), Colorfulness()
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        above, below = max(0, top - CONTEXT), min(height, bottom + CONTEXT)
+        wide = [torch.from_numpy(_planes(photo, above, below)) for photo in (result, original)]
+        inner = slice(top - above, bottom - above)
+        predicted, truth = (planes[:, :, inner] for planes in wide)
+        share = (bottom - top) / height
+        sums["squared"] += share * float(squared_error(predicted, truth))
+        sums["absolute"] += share * float(absolute_error(predicted, truth))
+        sums["ssim"] += share * float(ssim_map(*wide)[:, :, inner].mean())
+        sums["ciede2000"] += share * float(ciede2000(predicted, truth))
+        of_result.update(predicted)
+        of_original.update(truth)
+    return {
+        "psnr": float(psnr(torch.tensor(sums["squared"]))),
+        "ssim": sums["ssim"],
+        "rmse": sums["squared"] ** 0.5,
+        "mae": sums["absolute"],
+        "ciede2000": sums["ciede2000"],
+        "colorfulness": of_result.compute(),
+        "true_colorfulness": of_original.compute(),
     }
-    return {name: float(metrics[name]) for name in NAMES}
 
 
 def mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -65,10 +81,8 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _planes(photo: Photo) -> np.ndarray:
-    """(1, 3, H, W) float32 in [0, 1], in steps of 1/255."""
-    image = photo.to_image().convert("RGB")
-    if (share := (MEASURED_PIXELS / (image.width * image.height)) ** 0.5) < 1:
-        size = max(1, round(image.width * share)), max(1, round(image.height * share))
-        image = image.resize(size, Image.Resampling.BOX)
-    return np.asarray(image, np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+def _planes(photo: Photo, top: int, bottom: int) -> np.ndarray:
+    """Some rows as (1, 3, h, W) float32 in [0, 1], in steps of 1/255."""
+    pixels = replace(photo, pixels=photo.pixels[top:bottom], alpha=None).in_8_bits
+    color = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return np.ascontiguousarray(color.transpose(2, 0, 1)[None], np.float32) / np.float32(255)

@@ -50,7 +50,7 @@ def _with_library_of(checkout: Path) -> None:
     source = str(checkout / "src")
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     known = Path(tintype.__file__).resolve().is_relative_to(source) or source in path
-    if known or not (checkout / "src/tintype/verify").is_dir():
+    if known or not (checkout / "src/tintype/project/verify").is_dir():
         return
     command = [sys.executable, "-c", "from tintype.cli import main; main()", *sys.argv[1:]]
     os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [source, *path]))})

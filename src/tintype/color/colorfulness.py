@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -23,3 +24,24 @@ def colorfulness(rgb: Tensor, epsilon: float = 0.0) -> Tensor:
     deviation = (rg.var(dim=1, correction=0) + yb.var(dim=1, correction=0) + epsilon).sqrt()
     mean = (rg.mean(dim=1).square() + yb.mean(dim=1).square() + epsilon).sqrt()
     return deviation + 0.3 * mean
+
+
+class Colorfulness:
+    """`colorfulness` of one photo that is seen piece by piece."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sums = torch.zeros(2, 2, dtype=torch.float64)
+
+    def update(self, rgb: Tensor) -> None:
+        """Add a piece: (1, 3, h, w), sRGB in [0, 1]."""
+        red, green, blue = (255 * rgb.double()).flatten(2)[0]
+        opponent = torch.stack([red - green, (red + green) / 2 - blue])
+        self._count += opponent.shape[1]
+        self._sums += torch.stack([opponent.sum(dim=1), opponent.square().sum(dim=1)])
+
+    def compute(self) -> float:
+        """Return the colorfulness of all pieces together."""
+        mean, mean_square = self._sums / self._count
+        deviation = (mean_square - mean.square()).clamp(min=0).sum().sqrt()
+        return float(deviation + 0.3 * mean.square().sum().sqrt())

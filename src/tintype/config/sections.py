@@ -102,7 +102,7 @@ class Evaluate(Section):
 class PublishedRow(Section):
     """What a published system reports of a row."""
 
-    metrics: dict[str, float] = Field(default_factory=dict, description="by a name of tintype.metrics")
+    metrics: dict[str, float] = Field(default_factory=dict, description="by a name of docs/reference/metrics.md")
     note: str = Field("", description="what must be known before the two are compared")
 
 
@@ -110,4 +110,4 @@ class Register(Section):
     """Which row becomes the registered model."""
 
     model: str = Field("colorizer", min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
-    metric: str = Field("ciede2000", description="a name of tintype.metrics.METRICS")
+    metric: str = Field("ciede2000", description="a name of docs/reference/metrics.md")

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """(B, 1, H, W) float32: what the generator is shown. `lightness` itself, or degraded as in old photos."""
 
     def in_space(self, space: ColorSpace) -> Batch:
-        """These photos of Lab in a space of `tintype.color.SPACES`.
+        """These photos of Lab in a space of `tintype.color.spaces.SPACES`.
 
         A degraded photo is shown as the gray photo that it is: its lightness is that of grays in the space.
         """

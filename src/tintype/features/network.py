@@ -14,7 +14,7 @@ class FeatureNetwork(nn.Module, ABC):
     Attributes:
         suffix: appended to `fid`, `kid` and the distance's name, so that a value's name tells which network made it;
             "" for the published networks alone.
-        distance_name: of `tintype.metrics.METRICS`: what `distance` measures.
+        distance_name: of `tintype.metrics.registry.METRICS`: what `distance` measures.
         num_features: D, the length of an embedding (torchmetrics' name for it).
     """
 

@@ -15,12 +15,10 @@ from typing import NamedTuple
 from tintype.config import read_params
 from tintype.errors import UserError
 from tintype.inference.released import NAMES, RELEASED, path_of_released
-from tintype.paths import metrics_of, model_of
+from tintype.paths import CHECKOUT, metrics_of, model_of
 
 WEIGHTS = "generator.safetensors"
 IN_MLFLOW = re.compile(r"(models|runs):/.*|[0-9a-f]{32}")
-CHECKOUT = Path(__file__).resolve().parents[3]
-"""Where the package is installed from, if that is a checkout."""
 HINT = "`make repro` in tintype's checkout makes one; --model also takes everyday, a folder of weights or an .onnx file"
 
 

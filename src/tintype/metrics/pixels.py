@@ -43,3 +43,11 @@ def ssim(predicted: Tensor, truth: Tensor) -> Tensor:
     similarity = structural_similarity_index_measure(predicted, truth, sigma=1.5, data_range=1.0, reduction="none")
     assert isinstance(similarity, Tensor)  # a tuple only on request
     return similarity
+
+
+def ssim_map(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Return the similarity at each pixel, (B, 3, H, W), whose mean `ssim` is; sides of at least 6 pixels."""
+    _, similarity = structural_similarity_index_measure(
+        predicted, truth, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True
+    )
+    return similarity

@@ -1,8 +1,8 @@
 """Generators and discriminators, picked by name.
 
 A generator is called with lightness (B, 1, H, W) and gives a `Prediction`; a discriminator is called with lightness
-and chroma (B, planes, H, W) and gives logits (B, 1, h, w). All in network units of a space of `tintype.color.SPACES`,
-H and W as they come.
+and chroma (B, planes, H, W) and gives logits (B, 1, h, w). All are in network units of a space of
+`tintype.color.spaces.SPACES`; H and W may have any size.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def build_discriminator(config: Discriminator, space: str, image_size: int) -> n
 
     Args:
         config: which one, and how large.
-        space: in which it sees photos, a name of `tintype.color.SPACES`.
+        space: in which it sees photos, a name of `tintype.color.spaces.SPACES`.
         image_size: side of the training photos, pixels.
     """
     discriminator = DISCRIMINATORS[config.architecture](config, SPACES[space], image_size)

@@ -14,7 +14,7 @@ class Prediction(NamedTuple):
     """What a generator makes of lightness (B, 1, H, W)."""
 
     chroma: Tensor
-    """(B, planes, H, W), network units of the generator's space (see `tintype.color.SPACES`)."""
+    """(B, planes, H, W), network units of the generator's space (see `tintype.color.spaces.SPACES`)."""
     class_logits: Tensor | None = None
     """(B, classes), or None without a class branch."""
     bin_logits: Tensor | None = None

@@ -13,12 +13,12 @@ from typing import Any
 from tintype.config import load_project
 from tintype.errors import UserError
 from tintype.git import git
+from tintype.paths import CHECKOUT
 from tintype.project import yaml_files
 from tintype.project.training_budget import fit_to_machine
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 HEADER = """\
-A project made by `tintype init`. What each key means and allows: src/tintype/config.py in tintype's checkout.
+A project made by `tintype init`. What each key means and allows: docs/reference/params.md in tintype's checkout.
 Every row inherits generator, discriminator, loss and training, and overrides what it names under `rows`."""
 FINE_TUNING = {
     "batch_size": 16,  # a few hundred photos give few steps

@@ -26,7 +26,7 @@ class LabGenerator(nn.Module):
 
     Args:
         generator: lightness (B, 1, h, w) -> `tintype.models.Prediction`.
-        space: in which it works, a name of `tintype.color.SPACES`.
+        space: in which it works, a name of `tintype.color.spaces.SPACES`.
     """
 
     def __init__(self, generator: nn.Module, space: str) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 HASHES = {"config": "config_sha256", "photos": "data_sha256", "weights": "weights_sha256"}
 """What is compared by its hash, and the run's tag that has it."""
 ENVIRONMENT = ("torch", "device", "threads")
-"""Tags of what decides the last digits, see `tintype.environment`."""
+"""Tags of what decides the last digits, see `tintype.devices.environment`."""
 UNKNOWN = "unknown"
 Environment = dict[str, tuple[str, str]]
 """What of torch, device and threads is another one, or unknown: then and now."""
