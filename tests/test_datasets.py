@@ -543,7 +543,7 @@ def test_each_source_is_one_module():
 
 
 def test_the_docs_name_every_source():
-    text = (MODULES.parents[3] / "docs/datasets.md").read_text()
+    text = (MODULES.parents[3] / "docs/how-to/get-the-datasets.md").read_text()
     table = text.split("## ")[0].splitlines()
     assert {line.split("`")[1] for line in table if line.startswith("| `")} - {"data.source"} == set(SOURCES)
     for source in SOURCES.values():
