@@ -133,11 +133,11 @@ def test_json_has_no_number_where_there_is_none():
 def test_a_tolerance_is_seven_deviations_of_its_own_row():
     seed_metrics = pd.DataFrame(
         {
-            "row": ["a", "a", "a", "b", "b", "b", "gray", "gray", "gray"],
-            "seed": [1, 2, 3] * 3,
-            "psnr": [9.0, 10.0, 11.0, 17.0, 20.0, 23.0, 9.0, 9.0, 9.0],  # deviations 1 and 3
-            "ssim": [0.8, 0.8, 0.8, 0.9, 0.9, 0.9, 0.5, 0.5, 0.5],
-            "class_accuracy": [0.5, 0.6, 0.7, *[math.nan] * 6],
+            "row": ["a", "a", "a", "b", "b", "b", "gray", "gray", "gray", "seeded", "seeded", "seeded"],
+            "seed": [1, 2, 3] * 4,
+            "psnr": [9.0, 10.0, 11.0, 17.0, 20.0, 23.0, 9.0, 9.0, 9.0, 20.0, 20.0, 20.0],  # deviations 1 and 3
+            "ssim": [0.8, 0.8, 0.8, 0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9],
+            "class_accuracy": [0.5, 0.6, 0.7, *[math.nan] * 9],
         }
     )
     found = tolerances(seed_metrics)

@@ -91,7 +91,9 @@ def test_table_c_has_the_parameters_that_its_report_counts(row, parameters):
 
 
 def test_the_docs_list_the_same_rows():
-    sections = re.split(r"^## `tables/(\w+)`.*$", (CHECKOUT / "docs/reference/tables.md").read_text(), flags=re.MULTILINE)
+    sections = re.split(
+        r"^## `tables/(\w+)`.*$", (CHECKOUT / "docs/reference/tables.md").read_text(), flags=re.MULTILINE
+    )
     listed = {
         table: re.findall(r"^\| `(\w+)` \|.*\| `dvc repro evaluate@\1` \| (?:full|short|not) run", text, re.MULTILINE)
         for table, text in zip(sections[1::2], sections[2::2], strict=True)

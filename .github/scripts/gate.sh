@@ -13,6 +13,6 @@ fi
 cat gate.md
 {
   cat gate.md
-  printf '\nThe sample grids are in the artifact `lab` of this run.\n'
+  printf '\nThe sample grids are in the artifact `project` of this run.\n'
 } >> "$GITHUB_STEP_SUMMARY"
 exit "$status"

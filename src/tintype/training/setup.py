@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tintype.color.spaces import SPACES
-from tintype.config import Phase, Row
+from tintype.config import Loss, Phase, Row
 from tintype.data.cache import LabSplit
 from tintype.errors import UserError
 from tintype.losses import Criterion
@@ -21,6 +21,10 @@ from tintype.training.step import Networks
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+OF_DISCRIMINATOR = ("adversarial_weight", "gradient_penalty_weight")
+"""Weights in `Loss` of terms that need a discriminator."""
 
 
 def make_fabric(row: Row, device: str) -> Fabric:
@@ -48,7 +52,7 @@ def make_fabric(row: Row, device: str) -> Fabric:
     )
     fabric.launch()
     if cuda:
-        # The same bits in every run: cuDNN's fastest algorithms add up in any order, and which is fastest varies.
+        # cuDNN's fastest algorithms add up in any order, and which is fastest varies. Other kernels still may.
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     return fabric
 
@@ -139,9 +143,9 @@ def check(row: Row, photos: int, classes: int, processes: int) -> None:
         raise UserError(f"the training split has {photos} photos, at least {2 * processes} are needed")
     for phase in phases_of(row):
         of_phase = row.loss_in(phase)
-        terms = ("l1", "l2", "perceptual", "colorfulness", "class", "bins")
-        if phase.train == "generator" and not any(getattr(of_phase, f"{term}_weight") for term in terms):
+        weights = [key for key in Loss.model_fields if key.endswith("_weight") and key not in OF_DISCRIMINATOR]
+        if phase.train == "generator" and not any(getattr(of_phase, key) for key in weights):
             raise UserError(
-                f"loss: {', '.join(f'{term}_weight' for term in terms[:-1])} and {terms[-1]}_weight are all 0: a phase "
-                "that trains the generator alone learns nothing; allowed: at least one over 0"
+                f"loss: {', '.join(weights[:-1])} and {weights[-1]} are all 0: a phase that trains the generator alone "
+                "learns nothing; allowed: at least one over 0"
             )

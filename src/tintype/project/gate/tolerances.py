@@ -56,13 +56,15 @@ def checked(values: Mapping[str, object], where: str = GATE) -> Tolerances:
 def tolerances(seed_metrics: pd.DataFrame) -> dict[str, dict[str, float]]:
     """By row and metric, `DEVIATIONS` standard deviations over the seeds, rounded up to two digits.
 
-    Where no seed makes a difference it is what a table shows. Baselines have none: nothing in them is left to chance.
+    A metric that no seed changes gets what a table shows. Rows that no seed changes get no tolerance: the baselines,
+    and rows with a ``training.seed`` of their own, whose spread these runs do not show.
 
     Args:
         seed_metrics: of one project with several seeds: columns ``row``, ``seed``, and one per metric.
     """
     trained = seed_metrics[~seed_metrics["row"].isin(BASELINE_NAMES)]
     deviations = trained.drop(columns="seed").groupby("row", sort=False).std(ddof=1)
+    deviations = deviations[(deviations > 0).any(axis=1)]
     return {
         str(row): {str(metric): _tolerance(str(metric), deviation) for metric, deviation in of_row.dropna().items()}
         for row, of_row in deviations.iterrows()
