@@ -20,7 +20,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from tintype.config import Preprocess
-from tintype.data.cache import build_cache
+from tintype.data.cache_builder import build_cache
 from tintype.data.curation import write_table
 from tintype.images.decoding import read_rgb
 from tintype.images.formats import SUFFIXES

@@ -5,7 +5,7 @@ from pathlib import Path
 from _stage import run
 
 from tintype.config import load_project
-from tintype.data.cache import build_cache
+from tintype.data.cache_builder import build_cache
 
 
 def stage(params: Path, raw: Path, curated: Path, cache: Path) -> None:

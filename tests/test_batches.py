@@ -13,8 +13,9 @@ from torch import Tensor
 from tintype.color.lab import lab_to_net, lab_to_rgb, net_to_lab, rgb8_to_lab, to_uint8
 from tintype.data import batches as batches_module
 from tintype.data.batches import Batch, Batches
-from tintype.data.cache import CODES, LabSplit, decode, encode
+from tintype.data.cache import LabSplit
 from tintype.data.cropping import crop_and_resize, random_boxes
+from tintype.data.lab_codes import CODES, decode, encode
 
 N, SIZE = 23, 16
 AUGMENTED: list[dict[str, float]] = [{}, {"crop_scale": 0.5}, {"degradation_probability": 0.5}]

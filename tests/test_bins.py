@@ -18,7 +18,8 @@ from tintype.color.bins import (
     soft_encode,
 )
 from tintype.color.lab import rgb_to_lab
-from tintype.data.cache import LabSplit, encode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import encode
 from tintype.losses.rebalancing import prior_of, rebalancing
 
 

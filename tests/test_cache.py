@@ -17,7 +17,9 @@ from torch import Tensor
 from tintype.color.lab import lab_to_rgb, rgb8_to_lab, rgb_to_lab, to_uint8
 from tintype.config import Preprocess
 from tintype.data import cache as cache_module
-from tintype.data.cache import CODES, LabCache, LabSplit, build_cache, decode, encode
+from tintype.data.cache import LabCache, LabSplit
+from tintype.data.cache_builder import build_cache
+from tintype.data.lab_codes import CODES, decode, encode
 from tintype.errors import UserError
 
 FLOWERS = Path(__file__).parents[1].parent / "shared/data/flowers"

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from tintype.color.lab import rgb_to_lab, to_uint8
 from tintype.config import Features, validated
-from tintype.data.cache import LabSplit, encode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import encode
 from tintype.data.sample import SCENES, draw_scene
 from tintype.errors import UserError
 from tintype.features import backbones, load_features, load_torchvision_inception, make_features

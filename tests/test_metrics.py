@@ -17,7 +17,8 @@ from tintype.color.colorfulness import colorfulness
 from tintype.color.lab import lab_to_net, rgb_to_lab
 from tintype.color.spaces import SPACES
 from tintype.config import BASELINE_NAMES, Evaluate
-from tintype.data.cache import LabSplit, decode, encode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import decode, encode
 from tintype.errors import UserError
 from tintype.features import imagenet
 from tintype.features.efficientnet_lite import EfficientNetLite2

@@ -10,7 +10,7 @@ from skimage.color import rgb2hsv
 
 from tintype.color.lab import lab_to_net, rgb_to_lab, to_uint8
 from tintype.color.spaces import SPACES, hsv_to_rgb, rgb_to_hsv, rgb_to_ycbcr, ycbcr_to_rgb
-from tintype.data.cache import decode, encode
+from tintype.data.lab_codes import decode, encode
 
 
 def cube():

@@ -23,7 +23,9 @@ from tintype.closure import closure
 from tintype.color.spaces import SPACES
 from tintype.config import Discriminator, Generator, Loss, Phase, Preprocess, Row, Training
 from tintype.data.batches import Batch
-from tintype.data.cache import LabCache, build_cache, decode
+from tintype.data.cache import LabCache
+from tintype.data.cache_builder import build_cache
+from tintype.data.lab_codes import decode
 from tintype.errors import UserError
 from tintype.files import replacing
 from tintype.losses import Criterion

@@ -17,8 +17,8 @@ from tintype import Colorizer
 from tintype.errors import UserError
 from tintype.images.opening import UnreadablePhoto
 from tintype.video.colorize import SUFFIXES, colorize_video
-from tintype.video.files import PRECISE, VideoReader
 from tintype.video.flicker import SteadyChroma
+from tintype.video.reader import PRECISE, VideoReader
 
 SIZE = (96, 64)
 FRAMES = 12

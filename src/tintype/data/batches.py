@@ -14,9 +14,10 @@ from torch import Tensor
 
 from tintype.color.lab import AB_MAX
 from tintype.color.spaces import ColorSpace
-from tintype.data.cache import LabSplit, code_of
+from tintype.data.cache import LabSplit
 from tintype.data.cropping import crop_and_resize, random_boxes
 from tintype.data.degradation import Degradation, degrade, draw_degradation, draw_noise
+from tintype.data.lab_codes import code_of
 
 AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
 

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from tintype.color.lab import lab_to_net, to_uint8
 from tintype.color.spaces import SPACES, ColorSpace
-from tintype.data.cache import LabSplit, decode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import decode
 from tintype.features import load_features, load_torchvision_inception
 from tintype.features.network import FeatureNetwork
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tintype.color.bins import BINS, SIGMA, bin_centers, nearest_bin
-from tintype.data.cache import LabSplit, decode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import decode
 
 
 def prior_of(split: LabSplit, batch_size: int = 64) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tintype.color.lab import lab_to_net
-from tintype.data.cache import LabSplit, decode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import decode
 from tintype.metrics.predictor import Predictor
 from tintype.models.prediction import Prediction
 

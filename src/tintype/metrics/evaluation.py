@@ -13,7 +13,8 @@ from tqdm import tqdm
 from tintype.color.colorfulness import colorfulness
 from tintype.color.spaces import SPACES, ColorSpace
 from tintype.config import Evaluate
-from tintype.data.cache import LabCache, LabSplit, decode
+from tintype.data.cache import LabCache, LabSplit
+from tintype.data.lab_codes import decode
 from tintype.devices import default_device
 from tintype.features.network import FeatureNetwork
 from tintype.features.reference import TORCHVISION, Reference, displayed_rgb, lab_planes, load_reference

@@ -13,7 +13,8 @@ from tintype.color.colorfulness import colorfulness
 from tintype.color.difference import delta_e_ciede2000
 from tintype.color.lab import rgb_to_lab, to_uint8
 from tintype.color.spaces import ColorSpace
-from tintype.data.cache import LabSplit, decode
+from tintype.data.cache import LabSplit
+from tintype.data.lab_codes import decode
 from tintype.models.prediction import predict_at
 
 PHOTOS = 256

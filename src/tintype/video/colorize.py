@@ -17,7 +17,8 @@ from tintype.images.strips import THREADS
 from tintype.inference.colorizer import Colorizer
 
 if TYPE_CHECKING:
-    from tintype.video.files import VideoReader, VideoWriter
+    from tintype.video.reader import VideoReader
+    from tintype.video.writer import VideoWriter
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 """What a name's suffix says a video is, in FFmpeg's words."""
@@ -37,7 +38,7 @@ def colorize_video(
 ) -> None:
     """Give a video its colors back.
 
-    Size, timing (a variable rate too), sound, subtitles, chapters and tags stay; see `tintype.video.files` for
+    Size, timing (a variable rate too), sound, subtitles, chapters and tags stay; see `tintype.video.reader` for
     what is written. Memory holds some frames, however long the video.
 
     Args:
@@ -51,7 +52,8 @@ def colorize_video(
         UserError: it cannot become `out`, or what videos need is not installed.
     """
     try:
-        from tintype.video.files import FFmpegError, VideoReader, VideoWriter
+        from tintype.video.reader import FFmpegError, VideoReader
+        from tintype.video.writer import VideoWriter
     except ImportError as error:
         raise UserError(f"videos: {error.name} is not installed; pip install 'tintype[video]'") from None
     container = CONTAINERS.get(out.suffix.lower())

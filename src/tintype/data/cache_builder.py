@@ -1,0 +1,176 @@
+"""The Lab cache made: photos decoded, fitted and encoded on all cores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tintype.color.lab import rgb8_to_lab
+from tintype.config import Preprocess
+from tintype.data.cache import FORMAT, SPLITS
+from tintype.data.curation import read_table, write_table
+from tintype.data.lab_codes import CODES, encode
+from tintype.errors import UserError
+from tintype.images.decoding import read_rgb
+from tintype.images.opening import UnreadablePhoto
+
+CHUNK = 16  # photos a task: small enough for an even load and a lively progress bar
+
+Photo: TypeAlias = dict[str, str]
+"""A row of the manifest."""
+
+
+def build_cache(
+    raw: Path, manifest: Path, config: Preprocess, max_pixels: int, out: Path, workers: int | None = None
+) -> None:
+    """Write the Lab cache of the manifest's photos, in its order. All files appear at the end, at once, or none does.
+
+    Args:
+        raw: its sub-folder ``photos`` has the files.
+        manifest: CSV with the columns path, class, split.
+        config: size, fit and precision.
+        max_pixels: a photo's limit, as in the filter.
+        out: folder to write.
+        workers: threads, one a core by default; memory is bounded by a decoded photo each. They change no byte.
+
+    Raises:
+        UserError: a photo cannot be read, the manifest is of no use, or the disk is too small.
+    """
+    rows = _read_manifest(manifest)
+    classes = sorted({row["class"] for row in rows} - {""})
+    splits = {split: [row for row in rows if row["split"] == split] for split in SPLITS}
+    shape = (3, config.image_size, config.image_size)
+    dtype = np.dtype(str(CODES[config.precision].dtype).removeprefix("torch."))
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "cache.json").unlink(missing_ok=True)
+    _check_room(out, len(rows) * int(np.prod(shape)) * dtype.itemsize)
+    unfinished = out / ".unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    digest = hashlib.sha256()
+    try:
+        with tqdm(total=len(rows), desc="Lab cache", unit="photo", disable=None) as bar:
+            for split, photos in splits.items():
+                codes = np.lib.format.open_memmap(
+                    unfinished / f"{split}.npy", mode="w+", dtype=dtype, shape=(len(photos), *shape)
+                )
+                digest.update(json.dumps([split, str(dtype), codes.shape, [p["class"] for p in photos]]).encode())
+                for done in _fill(codes, photos, raw / "photos", config, max_pixels, workers):
+                    digest.update(codes[done].data)
+                    bar.update(done.stop - done.start)
+                write_table(unfinished / f"{split}.csv", ("path", "class"), [(p["path"], p["class"]) for p in photos])
+        about = {
+            "format": FORMAT,
+            "image_size": config.image_size,
+            "precision": config.precision,
+            "classes": classes,
+            "photos": {split: len(photos) for split, photos in splits.items()},
+            "digest": digest.hexdigest(),
+        }
+        (unfinished / "cache.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name in (*(f"{split}.{kind}" for split in SPLITS for kind in ("npy", "csv")), "cache.json"):
+            (unfinished / name).replace(out / name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _read_manifest(manifest: Path) -> list[Photo]:
+    try:
+        rows = read_table(manifest)
+    except FileNotFoundError:
+        raise UserError(f"{manifest}: no such file; the stage filter writes it") from None
+    for row in rows:
+        if row.get("split") not in SPLITS or row.get("class") is None or not row.get("path"):
+            raise UserError(f"{manifest}: needed are path, class and split (one of {', '.join(SPLITS)}), found {row}")
+    if not rows:
+        raise UserError(f"{manifest}: no photos")
+    return rows
+
+
+def _check_room(out: Path, needed: int) -> None:
+    # A disk that fills up under a memory map kills the process (SIGBUS): ask before.
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise UserError(
+            f"{out}: the Lab cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} are free; "
+            "a smaller preprocess.image_size or preprocess.precision = 'uint8' needs less"
+        )
+
+
+def _fill(
+    codes: np.ndarray, photos: Sequence[Photo], folder: Path, config: Preprocess, max_pixels: int, workers: int | None
+) -> Iterator[slice]:
+    """Write the codes of each photo into its row; yields which rows are done, in order."""
+
+    def fill(start: int) -> slice:
+        fitted = _fitter(config)  # one a task: its objects promise nothing about threads
+        chunk = photos[start : start + CHUNK]
+        for row, photo in enumerate(chunk, start):
+            try:
+                rgb = read_rgb(folder / photo["path"], max_pixels)
+            except UnreadablePhoto as error:
+                reason = (
+                    f"{photo['path']}: {error}, though the filter accepted it; run the stages from download on again"
+                )
+                raise UserError(reason) from None
+            codes[row] = encode(rgb8_to_lab(fitted(rgb)), config.precision).numpy()
+        return slice(start, start + len(chunk))
+
+    with _one_thread_each(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        try:
+            yield from pool.map(fill, range(0, len(photos), CHUNK))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
+    """What brings (H, W, 3) uint8 to (size, size, 3): averages over areas where it shrinks, cubic where it grows."""
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    import albumentations
+    import cv2
+
+    size = config.image_size
+    resize = albumentations.Resize(size, size, interpolation=cv2.INTER_CUBIC, area_for_downscale="image")
+
+    def fit(photo: np.ndarray) -> np.ndarray:
+        height, width = photo.shape[:2]
+        short, long = min(height, width), max(height, width)
+        if config.fit == "crop":
+            # Before the resize: less to do, and a panorama never becomes size x millions.
+            top, left = (height - short) // 2, (width - short) // 2
+            photo = photo[top : top + short, left : left + short]
+        elif short < size < long:
+            # OpenCV averages areas only where both sides shrink: the long one goes first, alone.
+            area = {"interpolation": cv2.INTER_AREA}
+            photo = albumentations.Resize(min(height, size), min(width, size), **area)(image=photo)["image"]
+        return resize(image=np.ascontiguousarray(photo))["image"]
+
+    return fit
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """The cores are busy with a photo each: torch and OpenCV must not start threads of their own for every one."""
+    import cv2
+
+    torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(torch_threads)
+        cv2.setNumThreads(cv2_threads)
