@@ -1,7 +1,7 @@
-"""The Lab cache: every kept photo at the networks' size, as Lab codes in one big array a split.
+"""The Lab cache: every kept photo at the networks' size, as Lab codes in one large array per split.
 
-A folder with ``<split>.npy`` (N, 3, size, size) and ``<split>.csv`` (path, class; in the array's order) for each split,
-and ``cache.json``, which is written last: where it is, the cache is whole.
+The cache is a folder. Each split has ``<split>.npy`` (N, 3, size, size) and ``<split>.csv`` (path and class, in the
+array's order). ``cache.json`` is written last: if it exists, the cache is complete.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tintype.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 1
-CHUNK = 16  # photos a task: small enough for an even load and a lively progress bar
+CHUNK = 16  # photos per task: small enough to balance the load and update the progress bar often
 
 Precision: TypeAlias = Literal["exact", "uint8"]
 Photo: TypeAlias = dict[str, str]
@@ -39,7 +39,7 @@ Photo: TypeAlias = dict[str, str]
 
 @dataclass(frozen=True)
 class Code:
-    """code = round(lab * scale + offset), for L, a, b."""
+    """Encoding of L, a and b: code = round(lab * scale + offset)."""
 
     dtype: torch.dtype
     scale: tuple[float, float, float]
@@ -50,18 +50,21 @@ CODES: dict[Precision, Code] = {
     "exact": Code(torch.int16, (300.0, 256.0, 256.0), (0.0, 0.0, 0.0)),
     "uint8": Code(torch.uint8, (2.55, 1.0, 1.0), (0.0, 128.0, 128.0)),
 }
-"""exact: all 16,777,216 colors of 8-bit sRGB come back unchanged; uint8: half the size, photos come back at 51 dB."""
+"""Encodings by precision.
+
+exact: all 16,777,216 colors of 8-bit sRGB are restored unchanged. uint8: half the size, photos are restored at 51 dB.
+"""
 
 
 def encode(lab: Tensor, precision: Precision) -> Tensor:
-    """Lab -> codes.
+    """Encode Lab as codes.
 
     Args:
         lab: (..., 3, H, W), L in [0, 100], a and b within ±110.
         precision: a key of `CODES`.
 
     Returns:
-        The same shape, int16 or uint8; what the type cannot hold is clipped.
+        The same shape, int16 or uint8. Values that the type cannot hold are clipped.
     """
     code = CODES[precision]
     limits = torch.iinfo(code.dtype)
@@ -72,7 +75,7 @@ def encode(lab: Tensor, precision: Precision) -> Tensor:
 
 
 def decode(codes: np.ndarray | Tensor) -> Tensor:
-    """Codes -> Lab, (..., 3, H, W) float32; their type tells the precision. A tensor stays on its device."""
+    """Decode codes to Lab, (..., 3, H, W) float32. Their dtype gives the precision. A tensor stays on its device."""
     codes = torch.from_numpy(np.array(codes)) if isinstance(codes, np.ndarray) else codes
     code = code_of(codes.dtype)
     lab = codes.float()
@@ -80,7 +83,7 @@ def decode(codes: np.ndarray | Tensor) -> Tensor:
 
 
 def code_of(dtype: torch.dtype) -> Code:
-    """The code that is stored as `dtype`."""
+    """Return the code that is stored as `dtype`."""
     for code in CODES.values():
         if code.dtype == dtype:
             return code
@@ -93,22 +96,22 @@ def _planes(values: Sequence[float], like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LabSplit:
-    """The photos of one split. Opened from a cache it costs nothing to hold, to copy or to send to another process."""
+    """The photos of one split. Opened from a cache, it is cheap to hold, to copy and to send to another process."""
 
     codes: np.ndarray
-    """(N, 3, H, W) int16 or uint8, see `CODES`; from a cache: memory-mapped, read-only."""
+    """(N, 3, H, W) int16 or uint8, see `CODES`. From a cache, it is memory-mapped and read-only."""
     labels: np.ndarray
-    """(N,) int64, indices into `classes`; -1: none."""
+    """(N,) int64, indices into `classes`. -1 means no class."""
     names: list[str]
-    """The photos' paths, as the manifest has them."""
+    """The photos' paths, as in the manifest."""
     classes: list[str]
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A pickled memory map would be a copy of all its photos: send the file's name. (Slices of a map are arrays of
-        # their own, with another base.)
+        # Pickling a memory map would copy all of its photos, so send the file's name. Slices of a map are not the whole
+        # file. They have another base.
         whole = isinstance(self.codes, np.memmap) and isinstance(self.codes.base, mmap.mmap)
         return {**self.__dict__, "codes": self.codes.filename} if whole else self.__dict__  # type: ignore[attr-defined]
 
@@ -120,21 +123,21 @@ class LabSplit:
 
 @dataclass(frozen=True)
 class LabCache:
-    """A finished cache on disk."""
+    """A complete cache on disk."""
 
     folder: Path
     image_size: int
     precision: Precision
     classes: list[str]
-    """All classes, sorted; empty: the photos have none."""
+    """All classes, sorted. Empty if the photos have none."""
     photos: dict[str, int]
-    """How many each split has."""
+    """Number of photos per split."""
     digest: str
-    """SHA-256 over codes and classes: the same for the same photos in the same order, prepared in the same way."""
+    """SHA-256 over codes and classes: equal for the same photos in the same order, prepared in the same way."""
 
     @classmethod
     def open(cls, folder: Path) -> LabCache:
-        """Raises `UserError` if `folder` holds no whole cache."""
+        """Open the cache in `folder`. Raises `UserError` if the folder holds no complete cache."""
         try:
             about = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -146,7 +149,7 @@ class LabCache:
         return cls(folder=folder, **about)
 
     def split(self, name: str) -> LabSplit:
-        """The photos of train, validation or test."""
+        """Return the photos of train, validation or test."""
         if name not in SPLITS:
             raise ValueError(f"no split {name!r}; allowed: {', '.join(SPLITS)}")
         try:
@@ -164,18 +167,21 @@ class LabCache:
 def build_cache(
     raw: Path, manifest: Path, config: Preprocess, max_pixels: int, out: Path, workers: int | None = None
 ) -> None:
-    """Write the Lab cache of the manifest's photos, in its order. All files appear at the end, at once, or none does.
+    """Write the Lab cache of the manifest's photos, in the manifest's order.
+
+    The files move into `out` only when all of them are complete, ``cache.json`` last.
 
     Args:
-        raw: its sub-folder ``photos`` has the files.
+        raw: folder whose sub-folder ``photos`` has the files.
         manifest: CSV with the columns path, class, split.
         config: size, fit and precision.
-        max_pixels: a photo's limit, as in the filter.
+        max_pixels: pixel limit of a photo, as in the filter.
         out: folder to write.
-        workers: threads, one a core by default; memory is bounded by a decoded photo each. They change no byte.
+        workers: threads, by default one per core. Each holds one decoded photo in memory. Their number does not change
+            the result.
 
     Raises:
-        UserError: a photo cannot be read, the manifest is of no use, or the disk is too small.
+        UserError: a photo cannot be read, the manifest is not usable, or the disk is too small.
     """
     rows = _read_manifest(manifest)
     classes = sorted({row["class"] for row in rows} - {""})
@@ -230,7 +236,7 @@ def _read_manifest(manifest: Path) -> list[Photo]:
 
 
 def _check_room(out: Path, needed: int) -> None:
-    # A disk that fills up under a memory map kills the process (SIGBUS): ask before.
+    # A disk that fills up under a memory map kills the process (SIGBUS), so check before.
     free = shutil.disk_usage(out).free
     if needed > free:
         raise UserError(
@@ -242,12 +248,12 @@ def _check_room(out: Path, needed: int) -> None:
 def _fill(
     codes: np.ndarray, photos: Sequence[Photo], folder: Path, config: Preprocess, max_pixels: int, workers: int | None
 ) -> Iterator[slice]:
-    """Write the codes of each photo into its row; yields which rows are done, in order."""
+    """Write the codes of each photo into its row. Yield the rows that are done, in order."""
     from tintype.images.decoding import read_rgb
     from tintype.images.opening import UnreadablePhoto
 
     def fill(start: int) -> slice:
-        fitted = _fitter(config)  # one a task: its objects promise nothing about threads
+        fitted = _fitter(config)  # one per task: its objects are not documented as thread-safe
         chunk = photos[start : start + CHUNK]
         for row, photo in enumerate(chunk, start):
             try:
@@ -269,7 +275,10 @@ def _fill(
 
 
 def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
-    """What brings (H, W, 3) uint8 to (size, size, 3): averages over areas where it shrinks, cubic where it grows."""
+    """Return a function that resizes (H, W, 3) uint8 to (size, size, 3).
+
+    It averages areas where a photo shrinks and interpolates cubically where it grows.
+    """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import albumentations
     import cv2
@@ -281,11 +290,11 @@ def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
         height, width = photo.shape[:2]
         short, long = min(height, width), max(height, width)
         if config.fit == "crop":
-            # Before the resize: less to do, and a panorama never becomes size x millions.
+            # Crop before the resize: it is less work, and a panorama never becomes size x millions.
             top, left = (height - short) // 2, (width - short) // 2
             photo = photo[top : top + short, left : left + short]
         elif short < size < long:
-            # OpenCV averages areas only where both sides shrink: the long one goes first, alone.
+            # OpenCV averages areas only if both sides shrink, so shrink the long side first, alone.
             area = {"interpolation": cv2.INTER_AREA}
             photo = albumentations.Resize(min(height, size), min(width, size), **area)(image=photo)["image"]
         return resize(image=np.ascontiguousarray(photo))["image"]
@@ -295,7 +304,7 @@ def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """The cores are busy with a photo each: torch and OpenCV must not start threads of their own for every one."""
+    """Keep torch and OpenCV from starting threads of their own, because each core is already busy with a photo."""
     import cv2
 
     torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
