@@ -1,1 +1,1 @@
-"""Color: sRGB and Lab, the spaces in which networks work, bins of chroma, and the difference that people see."""
+"""Color: conversions between sRGB and Lab, the networks' color spaces, ab bins and the CIEDE2000 color difference."""

@@ -1,4 +1,4 @@
-"""The ab plane in bins, so that color can be classified: encoding and decoding.
+"""Bins of the ab plane for color classification: encoding and decoding.
 
 Source: Zhang, Isola, Efros 2016, "Colorful Image Colorization", arXiv:1603.08511, section 2.
 """
@@ -14,26 +14,32 @@ from torch import Tensor
 from tintype.color.lab import rgb_to_lab
 
 GRID = 10.0
-"""Lab units from bin to bin."""
+"""Distance between neighboring bins, in Lab units."""
 BINS = 309
-"""Q. The paper's authors ship a file of 313 and no recipe for it; these are 309 by the one in `bin_centers`."""
+"""Q, the number of bins.
+
+The paper's authors ship a file of 313 bins without a recipe. The recipe in `bin_centers` gives these 309.
+"""
 NEIGHBORS = 5
 SIGMA = 5.0
-"""Lab units."""
+"""Standard deviation of the Gaussian in `soft_encode`, in Lab units."""
 TEMPERATURE = 0.38
 
 REACH = 12
-"""Cells of the tables on each side of 0: to |a|, |b| = 120, more than sRGB has."""
+"""Cells of the tables on each side of 0: up to |a|, |b| = 120, which exceeds the sRGB gamut."""
 CANDIDATES = 12
-"""Bins nearest to a cell's middle, among which are the five nearest to any of its points."""
+"""Bins nearest to a cell's center. They include the five bins nearest to any point of the cell."""
 
 
 @cache
-@torch.inference_mode(False)  # of tensors that outlive the caller's mode
+@torch.inference_mode(False)  # the cached tensors outlive the caller's inference mode
 def bin_centers() -> Tensor:
-    """(Q, 2) float32, a and b in Lab units: the corners of all cells of the grid that sRGB's gamut touches.
+    """Return the bin centers: the corners of all grid cells that the sRGB gamut touches.
 
-    So a color in the gamut has all four corners of its cell among the bins. On the CPU; do not write to it.
+    Every color in the gamut therefore has all four corners of its cell among the bins.
+
+    Returns:
+        (Q, 2) float32 on the CPU, a and b in Lab units. The tensor is cached: do not write to it.
     """
     # The faces of the RGB cube touch the same 268 cells as all its 16,777,216 colors do.
     value = torch.arange(256) / 255
@@ -51,13 +57,13 @@ def bin_centers() -> Tensor:
 
 
 def soft_encode(ab: Tensor) -> Tensor:
-    """Each pixel's color as a distribution over its five nearest bins, by a Gaussian of its distance from each.
+    """Encode each pixel's color as a distribution over its five nearest bins, weighted by a Gaussian of the distance.
 
     Args:
         ab: (B, 2, h, w), Lab units.
 
     Returns:
-        (B, Q, h, w) float32, sums to 1 over the bins; no gradient. In memory channels come last.
+        (B, Q, h, w) float32 without gradient. It sums to 1 over the bins. The memory format is channels-last.
     """
     with torch.no_grad():
         tables = _tables(ab.device)
@@ -72,11 +78,11 @@ def soft_encode(ab: Tensor) -> Tensor:
 
 
 def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """The distribution sharpened, then its mean: one color a pixel; differentiable.
+    """Decode bin logits to one color per pixel: sharpen the distribution, then take its mean. Differentiable.
 
     Args:
-        logits: (B, Q, h, w), of any floating type.
-        temperature: 1 is the mean, dull; towards 0 it is the mode, blotchy.
+        logits: (B, Q, h, w), any floating dtype.
+        temperature: 1 gives the mean, which is dull. Values towards 0 give the mode, which is blotchy.
 
     Returns:
         (B, 2, h, w) float32, ab in Lab units.
@@ -89,19 +95,19 @@ def annealed_mean(logits: Tensor, temperature: float = TEMPERATURE) -> Tensor:
 
 
 def nearest_bin(ab: Tensor) -> Tensor:
-    """(N, 2), Lab units -> (N,), which bin is nearest to each color of sRGB's gamut."""
+    """Return the index (N,) of the bin nearest to each ab color (N, 2), in Lab units, of the sRGB gamut."""
     return _tables(ab.device).nearest[_cell(ab + GRID / 2)]
 
 
 class _Tables(NamedTuple):
-    """What is looked up, on a device. The first axis of the two tables of bins is `_cell`'s."""
+    """Lookup tables on one device. The first axis of `candidates` and `nearest` is the cell index from `_cell`."""
 
     centers: Tensor
     """(Q, 2) float32."""
     candidates: Tensor
-    """(cells, 12): the bins nearest to the cell's middle."""
+    """(cells, 12): the bins nearest to the cell's center."""
     nearest: Tensor
-    """(cells,): the bin nearest to the cell's corner of least a and b."""
+    """(cells,): the bin nearest to the cell's corner with the smallest a and b."""
 
 
 @cache
@@ -114,12 +120,12 @@ def _tables(device: torch.device) -> _Tables:
     return _Tables(centers.to(device), candidates.to(device), nearest.to(device))
 
 
-@torch.compiler.assume_constant_result  # torch.compile does not see through caches
+@torch.compiler.assume_constant_result  # torch.compile cannot trace through caches
 def _centers(device: torch.device) -> Tensor:
     return _tables(device).centers
 
 
 def _cell(ab: Tensor) -> Tensor:
-    """In which cell colors lie: (N, 2) Lab units -> (N,); those beyond the tables in one at their edge."""
+    """Return the cell index (N,) of colors (N, 2) in Lab units. Colors beyond the tables fall into an edge cell."""
     row, column = (ab / GRID).floor().long().add(REACH).clamp(0, 2 * REACH - 1).unbind(dim=1)
     return 2 * REACH * row + column

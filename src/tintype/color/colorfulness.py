@@ -1,4 +1,4 @@
-"""How colorful a photo is, by one number."""
+"""Colorfulness of a photo as a single number."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from torch import Tensor
 
 
 def colorfulness(rgb: Tensor, epsilon: float = 0.0) -> Tensor:
-    """Hasler and Süsstrunk 2003, doi:10.1117/12.477378: 0 is gray, 15 slightly, 59 quite, 109 extremely colorful.
+    """Return the colorfulness of each photo: 0 is gray, 15 slightly, 59 quite and 109 extremely colorful.
 
-    sigma + 0.3 mu of the opponent planes rg = R - G and yb = (R + G) / 2 - B, of values in [0, 255] and with their
-    signs (some implementations take absolute values, the paper does not).
+    It is sigma + 0.3 mu of the opponent planes rg = R - G and yb = (R + G) / 2 - B, with values in [0, 255]. The planes
+    keep their signs, as in the paper. Some implementations take absolute values instead.
 
     Args:
         rgb: (B, 3, H, W), sRGB in [0, 1].
-        epsilon: added under the roots; over 0, the gradient of a gray photo is finite.
+        epsilon: added under the square roots. A value over 0 makes the gradient of a gray photo finite.
 
     Returns:
         (B,).
+
+    Source: Hasler and Süsstrunk 2003, doi:10.1117/12.477378.
     """
     red, green, blue = (255 * rgb).flatten(2).unbind(dim=1)
     rg, yb = red - green, (red + green) / 2 - blue
@@ -27,7 +29,7 @@ def colorfulness(rgb: Tensor, epsilon: float = 0.0) -> Tensor:
 
 
 class Colorfulness:
-    """`colorfulness` of one photo that is seen piece by piece."""
+    """Accumulate the `colorfulness` of one photo piece by piece."""
 
     def __init__(self) -> None:
         self._count = 0

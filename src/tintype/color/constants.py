@@ -1,6 +1,6 @@
-"""The constants of CIE L*a*b* (1976) of sRGB (IEC 61966-2-1) under D65, 2° observer, as scikit-image has them.
+"""Constants of CIE L*a*b* (1976) for sRGB (IEC 61966-2-1) under D65, 2° observer, as in scikit-image.
 
-Here, without torch: photos are joined to their colors also on machines that have none.
+This module does not need torch, because photos are also colored on machines without it.
 """
 
 from __future__ import annotations

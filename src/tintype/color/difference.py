@@ -1,4 +1,4 @@
-"""Color difference as people see it."""
+"""Perceptual color difference."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from tintype.color.lab import check_planes
 
 
 def delta_e_ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """Color difference CIEDE2000, kL = kC = kH = 1; about 1 is just noticeable. Not a loss: its gradient at 0 is NaN.
+    """Return the CIEDE2000 color difference with kL = kC = kH = 1. A difference of about 1 is just noticeable.
+
+    Do not use it as a loss: its gradient at 0 is NaN.
 
     Args:
         lab1: (..., 3, H, W).
-        lab2: the same.
+        lab2: the same shape.
 
     Returns:
-        (..., H, W), >= 0, symmetric.
+        (..., H, W), >= 0, symmetric in its arguments.
 
     Source: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data,
-        and mathematical observations", Color Res. Appl. 30 (2005) 21-30, eqs. 2-22; its symbols are kept.
+        and mathematical observations", Color Res. Appl. 30 (2005) 21-30, eqs. 2-22. The code keeps its symbols.
     """
     check_planes(lab1, "lab1")
     check_planes(lab2, "lab2")
@@ -32,10 +34,10 @@ def delta_e_ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     G = (1 - _saturation(C_mean)) / 2
     C1, h1 = _polar((1 + G) * a1, b1)
     C2, h2 = _polar((1 + G) * a2, b2)
-    gray = C1 * C2 == 0  # no hue on one side: no hue difference, and the mean hue is the other's
+    gray = C1 * C2 == 0  # one color has no hue: the hue difference is 0 and the mean hue is the other color's
 
     dh = h2 - h1
-    far = dh.abs() > math.pi  # the shorter way round passes 0°
+    far = dh.abs() > math.pi  # the shorter arc passes through 0°
     dh = torch.where(far, dh - 2 * math.pi * dh.sign(), dh).masked_fill(gray, 0)
     dL, dC, dH = L2 - L1, C2 - C1, 2 * (C1 * C2).sqrt() * (dh / 2).sin()
 
@@ -61,11 +63,11 @@ def delta_e_ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
 
 
 def _saturation(C: Tensor) -> Tensor:
-    """The formula's measure of how strong a chroma is, in [0, 1): half at about 21."""
+    """Return the formula's measure of chroma strength, in [0, 1). It is 1/2 at a chroma of about 21."""
     return (C**7 / (C**7 + 25.0**7)).sqrt()
 
 
 def _polar(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Chroma, and hue in radians, in [0, 2 pi); the hue of gray is 0."""
+    """Return chroma, and hue in radians in [0, 2 pi). The hue of gray is 0."""
     h = torch.atan2(b, a)
     return torch.hypot(a, b), torch.where(h < 0, h + 2 * math.pi, h)

@@ -1,9 +1,9 @@
-"""sRGB to CIE L*a*b* and back, and the units in which networks see Lab.
+"""Conversions between sRGB and CIE L*a*b*, and the network units of Lab.
 
-Conversions of tensors are differentiable, with finite gradients, and run on any device, in float32 or float64. They are
-sums and products of planes, not matrix products, so that neither TF32 nor autocast lowers their precision.
+Tensor conversions are differentiable with finite gradients and run on any device, in float32 or float64. They use sums
+and products of planes instead of matrix products, so neither TF32 nor autocast lowers their precision.
 
-Lab is CIE 1976 of sRGB (IEC 61966-2-1) under D65, 2° observer, with the constants of scikit-image's `skimage.color`.
+Lab is CIE 1976 for sRGB (IEC 61966-2-1) under D65, 2° observer, with the constants of scikit-image's `skimage.color`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor
 from tintype.color.constants import RGB_FROM_XYZ, WHITE, XYZ_FROM_RGB
 
 AB_MAX = 110.0
-"""Chroma's unit in the networks: sRGB reaches |a|, |b| <= 107.9."""
+"""Scale of chroma in the networks. The sRGB gamut reaches |a|, |b| <= 107.9."""
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """SRGB -> Lab.
+    """Convert sRGB to Lab.
 
     Args:
         rgb: (..., 3, H, W), in [0, 1].
@@ -33,14 +33,14 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     linear = torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     x, y, z = (plane / white for plane, white in zip(_mix(linear, XYZ_FROM_RGB), WHITE, strict=True))
     t = torch.stack([x, y, z], dim=-3)
-    # The clamps keep the branch that is not taken, and its gradient, finite.
+    # The clamps keep the branch that is not taken finite, and its gradient too.
     f = torch.where(t > 0.008856, t.clamp(min=0.008856) ** (1 / 3), 7.787 * t + 16 / 116)
     fx, fy, fz = f.unbind(dim=-3)
     return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], dim=-3)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Lab -> sRGB; colors that sRGB does not have are clipped.
+    """Convert Lab to sRGB. Colors outside the sRGB gamut are clipped.
 
     Args:
         lab: (..., 3, H, W), L in [0, 100].
@@ -58,7 +58,9 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def gray_rgb(L: Tensor) -> Tensor:
-    """The level of R, G and B in the gray of a lightness: `lab_to_rgb` where a and b are 0, at a third of its cost.
+    """Return the sRGB level of the gray with lightness L.
+
+    Equal to `lab_to_rgb` at a = b = 0, at a third of its cost.
 
     Args:
         L: any shape, in [0, 100].
@@ -70,20 +72,20 @@ def gray_rgb(L: Tensor) -> Tensor:
 
 
 def rgb8_to_lab(rgb: np.ndarray) -> Tensor:
-    """`rgb_to_lab` of an 8-bit photo on the CPU, several times as fast: no powers, few passes.
+    """Convert an 8-bit photo to Lab on the CPU, several times as fast as `rgb_to_lab`: no powers, few passes.
 
     Args:
         rgb: (H, W, 3) uint8, sRGB.
 
     Returns:
-        (3, H, W) float32, within 1e-4 of float64's.
+        (3, H, W) float32, within 1e-4 of the float64 result.
     """
     import cv2
 
     linear = cv2.LUT(rgb, _linear_of_uint8()).reshape(-1, 3)
     xyz_over_white = torch.tensor(XYZ_FROM_RGB) / torch.tensor(WHITE)[:, None]
     t = (xyz_over_white @ torch.from_numpy(linear).T).numpy()
-    f = np.cbrt(t)  # NumPy's is seven times as fast as a power in torch
+    f = np.cbrt(t)  # seven times as fast as a power in torch
     if (dark := t <= 0.008856).any():
         f[dark] = np.float32(7.787) * t[dark] + np.float32(16 / 116)
     lab_from_f = torch.tensor([[0.0, 116.0, 0.0], [500.0, -500.0, 0.0], [0.0, 200.0, -200.0]])
@@ -92,7 +94,7 @@ def rgb8_to_lab(rgb: np.ndarray) -> Tensor:
 
 
 def lab_to_net(lab: Tensor) -> tuple[Tensor, Tensor]:
-    """Split Lab into what a generator sees and what it predicts.
+    """Split Lab into the lightness that a generator sees and the chroma that it predicts.
 
     Args:
         lab: (B, 3, H, W), L in [0, 100], a and b within ±110.
@@ -107,22 +109,22 @@ def lab_to_net(lab: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def net_to_lab(lightness: Tensor, chroma: Tensor) -> Tensor:
-    """The inverse of `lab_to_net`: (B, 1, H, W), (B, 2, H, W) -> (B, 3, H, W)."""
+    """Invert `lab_to_net`: (B, 1, H, W), (B, 2, H, W) -> (B, 3, H, W)."""
     return torch.cat([(lightness + 1) * 50, chroma * AB_MAX], dim=-3)
 
 
 def to_uint8(rgb: Tensor) -> Tensor:
-    """[0, 1] -> 0..255 uint8, rounded; values outside are clipped."""
+    """Convert [0, 1] to uint8 0..255 by rounding. Values outside are clipped."""
     return (rgb.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _cubed(f: Tensor) -> Tensor:
-    """Lab's cube roots -> X, Y or Z in units of white's."""
+    """Convert Lab's cube roots to X, Y or Z in units of the white point."""
     return torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
 
 
 def _coded(linear: Tensor) -> Tensor:
-    """Linear light -> sRGB."""
+    """Convert linear light to sRGB."""
     return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
 
 
@@ -138,7 +140,7 @@ def _linear_of_uint8() -> np.ndarray:
 
 
 def check_planes(planes: Tensor, name: str) -> None:
-    """Refuse what is not three planes of floats. Raises `ValueError`."""
+    """Raise `ValueError` unless `planes` is floating point with three planes."""
     if planes.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"{name} is {planes.dtype}; allowed: torch.float32, torch.float64 (8-bit sRGB: divide by 255)")
     if planes.ndim < 3 or planes.shape[-3] != 3:

@@ -1,7 +1,8 @@
-"""The color spaces in which networks work: what a generator sees, what it predicts, and the color that both make.
+"""The color spaces of the networks: what a generator sees, what it predicts, and the color that the two make.
 
-All are derived from Lab on the device, and all conversions are differentiable with finite gradients. What a generator
-sees is called lightness in every space (L*, luma, value), what it predicts is called chroma (in `rgb`: all planes).
+All spaces are derived from Lab on the device, and all conversions are differentiable with finite gradients. In every
+space, what a generator sees is called lightness (L*, luma or value), and what it predicts is called chroma (in `rgb`,
+all three planes).
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from torch.nn import functional as F
 from tintype.color.lab import AB_MAX, gray_rgb, lab_to_net, lab_to_rgb, net_to_lab, rgb_to_lab, to_uint8
 
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of R', G', B' (ITU-R BT.601-7, 2.5.1)."""
+"""Weights of R', G' and B' (ITU-R BT.601-7, 2.5.1)."""
 
 
 def rgb_to_hsv(rgb: Tensor) -> Tensor:
-    """Hue, saturation, value: (..., 3, H, W) in [0, 1] -> the same; the hue of gray is 0, red is 0, green 1/3.
+    """Convert sRGB to hue, saturation and value: (..., 3, H, W) in [0, 1] -> the same shape and range.
+
+    Red has hue 0 and green 1/3. Gray gets hue 0.
 
     Source: Smith 1978, "Color gamut transform pairs", doi:10.1145/800248.807361.
     """
     red, green, blue = rgb.unbind(dim=-3)
     value, low = rgb.amax(dim=-3), rgb.amin(dim=-3)
     delta = value - low
-    safe = torch.where(delta > 0, delta, torch.ones_like(delta))  # the branch not taken stays finite, its gradient too
+    safe = torch.where(delta > 0, delta, torch.ones_like(delta))  # keeps the unused branch and its gradient finite
     sector = torch.where(
         value == red,
         (green - blue) / safe,
@@ -39,7 +42,7 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
 
 
 def hsv_to_rgb(hsv: Tensor) -> Tensor:
-    """The inverse of `rgb_to_hsv`; any hue is taken modulo 1."""
+    """Invert `rgb_to_hsv`. Hue is taken modulo 1."""
     hue, saturation, value = hsv.unbind(dim=-3)
 
     def channel(shift: float) -> Tensor:
@@ -50,9 +53,9 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
-    """Luma and two color differences: (..., 3, H, W) in [0, 1] -> the same, gray has Cb = Cr = 1/2.
+    """Convert sRGB to luma and two color differences: (..., 3, H, W) in [0, 1] -> the same shape and range.
 
-    Full range, as in JPEG. Source: ITU-T T.871, clause 7.
+    Full range, as in JPEG. Gray has Cb = Cr = 1/2. Source: ITU-T T.871, clause 7.
     """
     luma = _luma(rgb)
     red, _, blue = rgb.unbind(dim=-3)
@@ -60,7 +63,7 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
-    """The inverse of `rgb_to_ycbcr`, not clipped."""
+    """Invert `rgb_to_ycbcr`. The result is not clipped."""
     luma, cb, cr = ycbcr.unbind(dim=-3)
     red, blue = luma + (2 - 2 * LUMA[0]) * (cr - 0.5), luma + (2 - 2 * LUMA[2]) * (cb - 0.5)
     return torch.stack([red, (luma - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue], dim=-3)
@@ -72,53 +75,61 @@ def _luma(rgb: Tensor) -> Tensor:
 
 
 class ColorSpace(ABC):
-    """A space of the networks, network units: lightness is (B, 1, H, W), chroma (B, planes, H, W).
+    """A color space of the networks, in network units: lightness (B, 1, H, W), chroma (B, planes, H, W).
 
-    Here is what those of sRGB have in common: their lightness is a gray photo as it is.
+    The base class implements what the spaces derived from sRGB share: their lightness is itself the gray photo.
     """
 
     planes: ClassVar[int] = 2
-    """How many a generator predicts."""
+    """Number of planes that a generator predicts."""
     signed: ClassVar[bool] = False
-    """Whether values lie in [-1, 1]; else in [0, 1]."""
+    """Whether values lie in [-1, 1]. Otherwise they lie in [0, 1]."""
 
     @abstractmethod
     def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
-        """Lab (B, 3, H, W) -> lightness, chroma."""
+        """Split Lab (B, 3, H, W) into lightness and chroma."""
 
     @abstractmethod
     def to_rgb(self, lightness: Tensor, chroma: Tensor) -> Tensor:
-        """SRGB (B, 3, H, W) in [0, 1]; what sRGB does not have is clipped."""
+        """Convert to sRGB (B, 3, H, W) in [0, 1]. Colors outside the sRGB gamut are clipped."""
 
     def to_lab(self, lightness: Tensor, chroma: Tensor) -> Tensor:
-        """Lab (B, 3, H, W); in `lab` what sRGB does not have is kept."""
+        """Convert to Lab (B, 3, H, W). In `lab`, colors outside the sRGB gamut are kept."""
         return rgb_to_lab(self.to_rgb(lightness, chroma))
 
     def gray(self, lightness: Tensor) -> Tensor:
-        """The gray photo of this lightness: sRGB (B, 3, H, W) in [0, 1]."""
+        """Return the gray photo with this lightness: sRGB (B, 3, H, W) in [0, 1]."""
         return lightness.expand(-1, 3, -1, -1)
 
     def from_net_lab(self, lightness: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
-        """Lightness and chroma of Lab, as `lab_to_net` gives them -> those of this space."""
+        """Convert lightness and chroma as returned by `lab_to_net` to those of this space."""
         return self.split(net_to_lab(lightness, chroma))
 
     def enlarged(self, small: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
-        """The chroma for a photo of which a generator saw a small version: its ab resized, beside the photo's own L*.
+        """Return the chroma at a photo's full size, from the prediction for a smaller version of it.
 
-        (B, 1, h, w) and (B, planes, h, w), the photo's (B, 1, H, W) -> (B, planes, H, W). A hue must not be resized,
-        between red and red lies every color; and RGB would lose the photo's sharpness.
+        The predicted ab is resized and combined with the photo's own L*. Hue must not be resized: it is circular, so
+        resizing between red and red would pass through every color. Resizing RGB would lose the photo's sharpness.
+
+        Args:
+            small: (B, 1, h, w), the lightness that the generator saw.
+            chroma: (B, planes, h, w), the generator's prediction for it.
+            lightness: (B, 1, H, W), the photo's own.
+
+        Returns:
+            (B, planes, H, W).
         """
         ab = F.interpolate(self.to_lab(small, chroma)[:, 1:] / AB_MAX, lightness.shape[-2:], mode="bicubic")
         return self.from_ab(lightness, ab)
 
     def from_ab(self, lightness: Tensor, ab: Tensor) -> Tensor:
-        """The chroma (B, planes, H, W) that a photo of this lightness has with the ab of Lab's network units."""
+        """Return the chroma (B, planes, H, W) for this lightness and this ab, given in Lab's network units."""
         L = rgb_to_lab(self.gray(lightness))[:, :1]
         return self.split(torch.cat([L, AB_MAX * ab], dim=1))[1]
 
 
 class _Lab(ColorSpace):
-    """L* -> ab. Photos are kept in it, and their ab are resized in it: nothing is converted that need not be."""
+    """L* -> ab. Photos are stored in Lab and their ab is resized in Lab, so most methods need no conversion."""
 
     signed = True
 
@@ -163,7 +174,7 @@ class _HSV(ColorSpace):
     def split(self, lab: Tensor) -> tuple[Tensor, Tensor]:
         rgb = lab_to_rgb(lab)
         hsv = rgb_to_hsv(rgb)
-        # The values are those of the photo's 8-bit colors: else rounding errors would give every gray some hue.
+        # Use the values of the photo's 8-bit colors. Otherwise, rounding errors would give every gray a hue.
         hsv = rgb_to_hsv(to_uint8(rgb).to(rgb) / 255) + (hsv - hsv.detach())
         return hsv[..., 2:, :, :], hsv[..., :2, :, :]
 
@@ -183,4 +194,7 @@ class _YCbCr(ColorSpace):
 
 
 SPACES: dict[str, ColorSpace] = {"lab": _Lab(), "rgb": _RGB(), "hsv": _HSV(), "ycbcr": _YCbCr()}
-"""By the name in ``generator.space``. The lightness is L*, luma, value, luma; the chroma ab, RGB, HS, CbCr."""
+"""Color spaces by their name in ``generator.space``.
+
+Their lightness is L*, luma, value and luma. Their chroma is ab, RGB, HS and CbCr.
+"""

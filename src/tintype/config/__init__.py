@@ -1,8 +1,8 @@
 """Params as typed values, checked before any work.
 
-A project's ``params.yaml`` is a `Project`: the sections every row inherits, and ``rows``, each a dict of overrides of
-`generator`, `discriminator`, `loss` and `training`. `Project.row` merges the two into a `Row`, which is all that
-training reads. Unknown keys are errors. Every error is one line: the key, the value, what is allowed.
+A project's ``params.yaml`` is a `Project`: the sections that every row inherits, and ``rows``. Each row is a dict of
+overrides of `generator`, `discriminator`, `loss` and `training`. `Project.row` merges the two into a `Row`, which is
+all that training reads. Unknown keys are errors. Every error is one line with the key, its value and what is allowed.
 """
 
 from tintype.config.project import BASELINE_NAMES, OVERRIDABLE, Project, check_classes, load_project, load_row

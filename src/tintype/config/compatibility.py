@@ -1,4 +1,4 @@
-"""Params that are valid one by one and make no sense together."""
+"""Checks for params that are valid on their own but conflict with each other."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ if TYPE_CHECKING:
     from tintype.config.row import Discriminator, Generator, Loss, Phase, Training
 
 PRETRAINED = {"resnet18_unet": ("none", "imagenet"), "timm_unet": ("none", "imagenet", "everyday")}
-"""What ``generator.weights`` may be, by architecture; for all others, none."""
+"""Allowed values of ``generator.weights`` by architecture. All other architectures allow only none."""
 
 
 def conflicts(
     generator: Generator, discriminator: Discriminator, loss: Loss, training: Training, phase: Phase
 ) -> Iterator[str]:
-    """Why a row cannot be trained: a line each, with the key, its value, the reason, and what is allowed.
+    """Yield the reasons why a row cannot be trained.
+
+    Each is one line with the key, its value, the reason, and what is allowed.
 
     Args:
-        generator, discriminator, training: of the row.
+        generator: of the row.
+        discriminator: of the row.
         loss: the phase's, see `tintype.config.row.Row.loss_in`.
+        training: of the row.
         phase: one of the row's.
     """
     yield from _of_generator(generator, training)

@@ -15,7 +15,7 @@ from tintype.config.validation import Section, merged, read_params, validated
 from tintype.errors import UserError
 
 BASELINE_NAMES = ("gray", "mean_ab")
-"""Rows of every table: what a model must beat. `tintype.metrics.baselines` has their colorizers."""
+"""Baseline rows of every table, which a model must beat. `tintype.metrics.baselines` has their colorizers."""
 
 OVERRIDABLE = ("generator", "discriminator", "loss", "training")
 
@@ -23,7 +23,7 @@ OVERRIDABLE = ("generator", "discriminator", "loss", "training")
 class Project(Section):
     """A whole ``params.yaml``."""
 
-    repo: str = Field(description="tintype's checkout, seen from this project")
+    repo: str = Field(description="path of tintype's checkout, absolute or relative to this project")
     data: Data
     filter: Filter
     preprocess: Preprocess
@@ -35,17 +35,17 @@ class Project(Section):
     evaluate: Evaluate
     register_: Register = Field(alias="register")
     published: dict[str, PublishedRow] = Field(
-        description="metrics that others report, by row, for the report to set ours beside; {} for none"
+        description="metrics that others report, by row; the report compares them with ours; {} for none"
     )
     rows: dict[str, Any] = Field(min_length=1)
 
     def row(self, name: str) -> Row:
-        """The base sections with the overrides of ``rows.<name>`` merged in, key by key; lists are replaced."""
+        """Return the base sections with the overrides of ``rows.<name>`` merged in, key by key. Lists are replaced."""
         base = {section: getattr(self, section).model_dump() for section in OVERRIDABLE}
         return validated(Row, {"name": name, **merged(base, self.rows[name] or {})}, where=f"rows.{name}")
 
     def rows_resolved(self) -> dict[str, Row]:
-        """Every row by name. Raises `UserError` at the first that cannot be."""
+        """Return every row by name. Raises `UserError` at the first invalid row."""
         for name, overrides in self.rows.items():
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in BASELINE_NAMES:
                 raise UserError(
@@ -75,13 +75,14 @@ def load_project(params: Path) -> Project:
 
 
 def load_row(path: Path) -> Row:
-    """Read a row as the `configure` stage wrote it. Raises `UserError`."""
+    """Read a row as written by the `configure` stage. Raises `UserError`."""
     return validated(Row, json.loads(path.read_text()), where=str(path))
 
 
 def _check_sizes(row: Row, image_size: int) -> None:
-    """Refuse phases at a size that the photos do not have, and networks that the photos are too small for, before any
-    work. Raises `UserError`.
+    """Check that no phase is larger than the photos, and that the photos are large enough for the networks.
+
+    Raises `UserError`.
     """
     sides = {"preprocess.image_size": image_size}
     for number, phase in enumerate(row.training.phases):
@@ -99,7 +100,7 @@ def _check_sizes(row: Row, image_size: int) -> None:
             f"rows.{row.name}: generator.depth = {depth} with {key} = {side}: each encoder block "
             f"halves the size; allowed: a depth up to {side.bit_length() - (side & (side - 1) == 0)}"
         )
-    grid = {"patch": 3, "dense": 2, "unet": 1}  # a projected discriminator pads what it sees
+    grid = {"patch": 3, "dense": 2, "unet": 1}  # a projected discriminator pads its input
     if side >> layers < grid.get(row.discriminator.architecture, 0):
         raise UserError(
             f"rows.{row.name}: discriminator.layers = {layers} with {key} = {side}: leaves no "
@@ -108,7 +109,7 @@ def _check_sizes(row: Row, image_size: int) -> None:
 
 
 def _check_measurable(row: Row, project: Project) -> None:
-    """Refuse a row that the project's other sections cannot serve. Raises `UserError`."""
+    """Check that the project's other sections provide what a row needs. Raises `UserError`."""
     if row.needs_perceptual and project.features.perceptual == "none":
         weight = max(loss.perceptual_weight for loss in row.losses)
         raise UserError(
@@ -123,7 +124,7 @@ def _check_measurable(row: Row, project: Project) -> None:
 
 
 def check_classes(project: Project, classes: int) -> None:
-    """Refuse a class loss on photos that have no classes. Raises `UserError`."""
+    """Raise `UserError` for a class loss on photos without classes."""
     for name, row in project.rows_resolved().items():
         if row.loss.class_weight > 0 and classes < 2:
             raise UserError(

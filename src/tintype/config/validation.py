@@ -1,4 +1,4 @@
-"""From plain values to sections, with errors of one line: the key, the value, what is allowed."""
+"""Validation of plain values as sections. Errors are one line with the key, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ RENAMED = {
     "figures": "metrics",
     "gate": "gate.yaml, a file of its own, which `tintype calibrate` writes",
 }
-"""Keys of earlier versions, by the end of their path, numbers left out; and what each is called now."""
+"""Renamed keys -> their new names. An old key is given by the end of its path, without list indices."""
 
 
 class Section(BaseModel):
-    """Base of every section: no unknown keys, no silent conversions ('32' is not 32), immutable."""
+    """Base of all sections: immutable, without unknown keys or silent conversions ('32' is not 32)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -36,7 +36,7 @@ S = TypeVar("S", bound=Section)
 
 
 def validated(model: type[S], values: Any, where: str = "") -> S:
-    """`values` as a `model`. Raises `UserError`: one line with key, value and what is allowed."""
+    """Return `values` as a `model`. Raises `UserError`, one line with the key, its value and what is allowed."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -44,7 +44,7 @@ def validated(model: type[S], values: Any, where: str = "") -> S:
 
 
 def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A deep copy of `base` with `overrides` on top: dicts merge key by key, everything else is replaced."""
+    """Return a deep copy of `base` with `overrides` on top. Dicts merge key by key; everything else is replaced."""
     result = copy.deepcopy(dict(base))
     for key, value in overrides.items():
         nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
@@ -53,12 +53,12 @@ def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
 
 
 def read_params(params: Path) -> dict[str, Any]:
-    """A ``params.yaml`` as plain values, not checked. Raises `UserError` if it is not a mapping."""
+    """Return a ``params.yaml`` as plain values, unchecked. Raises `UserError` if it is not a mapping."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        # YAML 1.2, as DVC reads it: there 1e-4 is a number.
+        # YAML 1.2, like DVC. In YAML 1.2, 1e-4 is a number.
         values = YAML(typ="safe", pure=True).load(params.read_text())
     except FileNotFoundError:
         raise UserError(f"{params}: no such file; a project has a params.yaml (`tintype init` writes one)") from None
@@ -88,7 +88,7 @@ def _one_line(error: ValidationError, model: type[BaseModel], where: str) -> str
 
 
 def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:
-    """The keys allowed in the section at `location`."""
+    """Return the keys allowed in the section at `location`."""
     for part in location:
         field = model.model_fields.get(part) or next((f for f in model.model_fields.values() if f.alias == part), None)
         kinds = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]

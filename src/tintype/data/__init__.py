@@ -1,1 +1,1 @@
-"""Photos in: sources, curation, the Lab cache, training batches."""
+"""Photos: sources, curation, the Lab cache and training batches."""

@@ -1,4 +1,4 @@
-"""Training batches from the Lab cache, converted and augmented on the device that trains."""
+"""Training batches from the Lab cache, converted and augmented on the training device."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from tintype.data.cropping import crop_and_resize, random_boxes
 from tintype.data.degradation import Degradation, degrade, draw_degradation, draw_noise
 from tintype.data.lab_codes import code_of
 
-AHEAD = 2  # batches that are read while the device works, where it does not hold all photos
+AHEAD = 2  # batches read ahead while the device works, if it does not hold all photos
 
 
 class Batch(NamedTuple):
-    """Photos in network units, on the device; of Lab, as `Batches` makes them, or of another space."""
+    """Photos in network units, on the device: in Lab as made by `Batches`, or in another space."""
 
     lightness: Tensor
     """(B, 1, H, W) float32."""
     chroma: Tensor
     """(B, planes, H, W) float32."""
     labels: Tensor
-    """(B,) int64; -1: no class."""
+    """(B,) int64. -1 means no class."""
     seen: Tensor
-    """(B, 1, H, W) float32: what the generator is shown. `lightness` itself, or degraded as in old photos."""
+    """(B, 1, H, W) float32, what the generator sees: `lightness` itself, or `lightness` degraded as in old photos."""
 
     def in_space(self, space: ColorSpace) -> Batch:
-        """These photos of Lab in a space of `tintype.color.spaces.SPACES`.
+        """Convert photos in Lab to a space of `tintype.color.spaces.SPACES`.
 
-        A degraded photo is shown as the gray photo that it is: its lightness is that of grays in the space.
+        A degraded photo is shown as the gray photo that it is: `seen` becomes the lightness of grays in the space.
         """
         lightness, chroma = space.from_net_lab(self.lightness, self.chroma)
         if self.seen is self.lightness:
@@ -50,18 +50,19 @@ class Batch(NamedTuple):
 class Batches:
     """The batches of a split.
 
-    If the codes of all photos fit on the device, they are put there once (on a CPU they stay in the cache's file, which
-    the system keeps in memory, once for all processes). Else a thread reads ahead. The batches are the same either way.
+    If the codes of all photos fit on the device, they are moved there once. On a CPU they stay in the cache's file,
+    which the system keeps in memory once for all processes. Otherwise, a thread reads ahead. The batches are the same
+    in all cases.
 
     Args:
         split: the photos.
-        batch_size: photos a step, all processes together; fewer if the split has fewer.
-        device: where the batches are wanted.
+        batch_size: photos per step, over all processes together. It is smaller if the split has fewer photos.
+        device: the device for the batches.
         seed: of order and augmentation.
-        hflip_probability: probability that a photo is mirrored, left to right.
-        crop_scale: the least share of a photo's area that a random crop keeps; 1: no crops.
+        hflip_probability: probability that a photo is flipped horizontally.
+        crop_scale: smallest share of a photo's area that a random crop keeps. 1 means no crops.
         degradation_probability: probability that a photo is shown degraded, see `tintype.data.degradation`.
-        rank: this process; each of `world` gets an equal share of every batch.
+        rank: index of this process. Each of the `world` processes gets an equal share of every batch.
         world: number of processes.
         memory_format: of lightness and chroma.
 
@@ -96,7 +97,7 @@ class Batches:
         self._memory_format = memory_format
 
         self._labels = torch.tensor(split.labels, device=self._device)
-        with warnings.catch_warnings():  # that the array is read-only; here it is only read
+        with warnings.catch_warnings():  # warns that the array is read-only, but it is only read here
             warnings.simplefilter("ignore")
             self._codes = torch.from_numpy(split.codes)
         self._fits = split.codes.nbytes <= _room(self._device)
@@ -106,7 +107,7 @@ class Batches:
         if self._one_by_one:
             _keep_freed_memory()
 
-        # From code to network units in one multiply-add a value: (code - offset) / scale / unit + shift.
+        # Codes become network units with one multiply-add per value: (code - offset) / scale / unit + shift.
         code = code_of(self._codes.dtype)
         units, shifts = (50.0, AB_MAX), (-1.0, 0.0)
         self._factors = [1 / (scale * unit) for scale, unit in zip(code.scale, units, strict=False)]
@@ -114,17 +115,21 @@ class Batches:
         self._terms = torch.tensor(terms, device=self._device).unbind()
 
     def __len__(self) -> int:
-        """Steps an epoch. The photos that do not fill a last batch sit out, others in each epoch."""
+        """Return the steps per epoch.
+
+        Photos that do not fill a last batch are left out, different ones in each epoch.
+        """
         return len(self._codes) // self.batch_size if self.batch_size else 0
 
     def epoch(self, n: int, image_size: int | None = None) -> Iterator[Batch]:
-        """The shuffled batches of epoch `n`: of the seed and `n` alone, on any machine and device.
+        """Return the shuffled batches of epoch `n`. They depend only on the seed and `n`, on any machine and device.
 
-        In a batch the flipped photos come first: its order means nothing, and so each part is one piece.
+        Flipped photos come first in a batch, so that flipped and other photos are one piece each. The order within a
+        batch has no meaning.
 
         Args:
             n: from 0.
-            image_size: side of the photos, pixels; None: as in the cache.
+            image_size: side of the photos, pixels. None keeps the cache's size.
         """
         rng = torch.Generator().manual_seed((self._seed * 1_000_003 + n) % 2**63)
         order = torch.randperm(len(self._codes), generator=rng)
@@ -146,15 +151,15 @@ class Batches:
         return batches
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every photo once, in the split's order, not flipped; all of them in every process."""
+        """Return every photo once, in the split's order and not flipped. Every process gets all photos."""
         steps = torch.arange(len(self._codes)).split(batch_size)
         return self._batches(steps, [0] * len(steps))
 
     def _batches(self, steps: Sequence[Tensor], flipped: Sequence[int]) -> Iterator[Batch]:
-        """One batch a step, of the photos `steps[i]`, the first `flipped[i]` of them mirrored."""
+        """Yield one batch per step: the photos `steps[i]`, of which the first `flipped[i]` are mirrored."""
         if len(self._codes) == 0:
             return
-        # All row numbers go to the device at once, so that no step waits for its own.
+        # Move all row numbers to the device at once, so that no step waits for its own.
         on_device = torch.cat(list(steps)).to(self._device).split([len(rows) for rows in steps])
         if self._fits:
             for rows, n in zip(on_device, flipped, strict=True):
@@ -166,7 +171,7 @@ class Batches:
                 yield self._converted(there, all_rows, n, self._labels[rows])
 
     def _cropped(self, batches: Iterator[Batch], boxes: Tensor, side: int) -> Iterator[Batch]:
-        """The photos of batch i, cropped to ``boxes[i]`` (B, 4)."""
+        """Yield the batches with the photos of batch i cropped to ``boxes[i]`` (B, 4)."""
         for batch, batch_boxes in zip(batches, boxes, strict=True):
             photos = torch.cat([batch.lightness, batch.chroma], dim=1)
             planes = crop_and_resize(photos, batch_boxes, side).split([1, 2], dim=1)
@@ -176,7 +181,7 @@ class Batches:
     def _degraded(
         self, batches: Iterator[Batch], steps: Tensor, is_degraded: Tensor, how: Degradation, noise: Tensor
     ) -> Iterator[Batch]:
-        """Show the photos `steps[i]` of batch i as their degradation is, if they are degraded."""
+        """Yield the batches with `seen` degraded for the chosen photos. Batch i has the photos `steps[i]`."""
         chosen = is_degraded[steps]
         counts = chosen.sum(dim=1).tolist()
         places = chosen.nonzero()[:, 1].to(self._device).split(counts)
@@ -186,18 +191,18 @@ class Batches:
         for batch, at, numbers in zip(batches, places, photos, strict=True):
             if len(at):
                 degraded = degrade(batch.lightness[at], hows.of(numbers), noise)
-                # a clone keeps the memory format
+                # clone keeps the memory format
                 batch = batch._replace(seen=batch.lightness.clone().index_copy_(0, at, degraded))
             yield batch
 
     def _converted(self, codes: Tensor, rows: Tensor, flipped: int, labels: Tensor) -> Batch:
-        """The photos `codes[rows]`, the first `flipped` mirrored."""
+        """Return the photos `codes[rows]`, of which the first `flipped` are mirrored."""
         _, _, height, width = codes.shape
         lightness, chroma = (
             torch.empty((len(rows), planes, height, width), device=self._device, memory_format=self._memory_format)
             for planes in (1, 2)
         )
-        if self._one_by_one:  # none is copied first, and each stays in the processor's cache from pass to pass
+        if self._one_by_one:  # no photo is copied first, and each stays in the CPU cache between passes
             parts = zip(rows.tolist(), lightness.unbind(), chroma.unbind(), strict=True)
             for i, (row, lightness_part, chroma_part) in enumerate(parts):
                 self._convert(codes[row], i < flipped, lightness_part, chroma_part)
@@ -207,19 +212,19 @@ class Batches:
         return Batch(lightness, chroma, labels, lightness)
 
     def _convert(self, codes: Tensor, flip: bool, lightness: Tensor, chroma: Tensor) -> None:
-        """Codes (..., 3, H, W) into lightness (..., 1, H, W) and chroma (..., 2, H, W)."""
+        """Convert codes (..., 3, H, W) into lightness (..., 1, H, W) and chroma (..., 2, H, W), in place."""
         L, ab = (codes.flip(-1) if flip else codes).split([1, 2], dim=-3)
         torch.add(self._terms[0], lightness.copy_(L), alpha=self._factors[0], out=lightness)
         if self._memory_format == torch.channels_last:
             planes = ab.float()
             torch.add(self._terms[1], planes, alpha=self._factors[1], out=planes)
-            # Interleaved planes are complex numbers, and those torch writes at twice the speed of a strided copy.
+            # Write the interleaved planes as complex numbers: twice as fast as a strided copy in torch.
             torch.complex(*planes.unbind(-3), out=torch.view_as_complex(chroma.movedim(-3, -1)))
         else:
             torch.add(self._terms[1], chroma.copy_(ab), alpha=self._factors[1], out=chroma)
 
     def _read_ahead(self, steps: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The codes of each step, in the computer's memory."""
+        """Yield the codes of each step, in the computer's memory."""
         reading: deque[Future[Tensor]] = deque()
         with ThreadPoolExecutor(1) as pool:
             try:
@@ -229,7 +234,7 @@ class Batches:
                         yield reading.popleft().result()
                 while reading:
                     yield reading.popleft().result()
-            finally:  # also where the caller stops in mid-epoch
+            finally:  # also if the caller stops in the middle of an epoch
                 pool.shutdown(cancel_futures=True)
 
     def _read(self, rows: Tensor) -> Tensor:
@@ -239,7 +244,7 @@ class Batches:
 
 
 def _room(device: torch.device) -> int:
-    """Bytes of codes that may stay on the device, so that networks and others have room."""
+    """Return how many bytes of codes may stay on the device, so that networks and other data have room."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 3
     if device.type == "cpu":
@@ -248,10 +253,10 @@ def _room(device: torch.device) -> int:
 
 
 def _keep_freed_memory() -> None:
-    """Let the process reuse the memory of one batch for the next: half the time of a batch of 50 MB.
+    """Let the process reuse the memory of one batch for the next, which halves the time of a batch of 50 MB.
 
-    glibc returns freed blocks over a threshold to the system, and the next batch's pages are cleared anew, at a fault
-    each. The threshold rises to the largest block freed so far, up to 32 MiB (M_MMAP_THRESHOLD in mallopt(3)): freeing
-    one that was never touched is enough.
+    glibc returns freed blocks over a threshold to the system. The pages of the next batch are then cleared anew, with
+    one page fault each. The threshold rises to the largest block freed so far, up to 32 MiB (M_MMAP_THRESHOLD in
+    mallopt(3)). Freeing a block that was never touched is enough.
     """
     torch.empty(31 << 20, dtype=torch.uint8)

@@ -1,7 +1,7 @@
-"""The Lab cache: every kept photo at the networks' size, as Lab codes in one big array a split.
+"""The Lab cache: every kept photo at the networks' size, as Lab codes in one large array per split.
 
-A folder with ``<split>.npy`` (N, 3, size, size) and ``<split>.csv`` (path, class; in the array's order) for each split,
-and ``cache.json``, which is written last: where it is, the cache is whole.
+The cache is a folder. Each split has ``<split>.npy`` (N, 3, size, size) and ``<split>.csv`` (path and class, in the
+array's order). ``cache.json`` is written last: if it exists, the cache is complete.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class LabSplit:
-    """The photos of one split. Opened from a cache it costs nothing to hold, to copy or to send to another process."""
+    """The photos of one split. Opened from a cache, it is cheap to hold, to copy and to send to another process."""
 
     codes: np.ndarray
-    """(N, 3, H, W) int16 or uint8, see `CODES`; from a cache: memory-mapped, read-only."""
+    """(N, 3, H, W) int16 or uint8, see `CODES`. From a cache, it is memory-mapped and read-only."""
     labels: np.ndarray
-    """(N,) int64, indices into `classes`; -1: none."""
+    """(N,) int64, indices into `classes`. -1 means no class."""
     names: list[str]
-    """The photos' paths, as the manifest has them."""
+    """The photos' paths, as in the manifest."""
     classes: list[str]
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A pickled memory map would be a copy of all its photos: send the file's name. (Slices of a map are arrays of
-        # their own, with another base.)
+        # Pickling a memory map would copy all of its photos, so send the file's name. Slices of a map are not the whole
+        # file. They have another base.
         whole = isinstance(self.codes, np.memmap) and isinstance(self.codes.base, mmap.mmap)
         return {**self.__dict__, "codes": self.codes.filename} if whole else self.__dict__  # type: ignore[attr-defined]
 
@@ -51,21 +51,21 @@ class LabSplit:
 
 @dataclass(frozen=True)
 class LabCache:
-    """A finished cache on disk."""
+    """A complete cache on disk."""
 
     folder: Path
     image_size: int
     precision: Precision
     classes: list[str]
-    """All classes, sorted; empty: the photos have none."""
+    """All classes, sorted. Empty if the photos have none."""
     photos: dict[str, int]
-    """How many each split has."""
+    """Number of photos per split."""
     digest: str
-    """SHA-256 over codes and classes: the same for the same photos in the same order, prepared in the same way."""
+    """SHA-256 over codes and classes: equal for the same photos in the same order, prepared in the same way."""
 
     @classmethod
     def open(cls, folder: Path) -> LabCache:
-        """Raises `UserError` if `folder` holds no whole cache."""
+        """Open the cache in `folder`. Raises `UserError` if the folder holds no complete cache."""
         try:
             about = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -77,7 +77,7 @@ class LabCache:
         return cls(folder=folder, **about)
 
     def split(self, name: str) -> LabSplit:
-        """The photos of train, validation or test."""
+        """Return the photos of train, validation or test."""
         if name not in SPLITS:
             raise ValueError(f"no split {name!r}; allowed: {', '.join(SPLITS)}")
         try:

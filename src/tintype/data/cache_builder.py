@@ -34,18 +34,21 @@ Photo: TypeAlias = dict[str, str]
 def build_cache(
     raw: Path, manifest: Path, config: Preprocess, max_pixels: int, out: Path, workers: int | None = None
 ) -> None:
-    """Write the Lab cache of the manifest's photos, in its order. All files appear at the end, at once, or none does.
+    """Write the Lab cache of the manifest's photos, in the manifest's order.
+
+    The files move into `out` only when all of them are complete, ``cache.json`` last.
 
     Args:
-        raw: its sub-folder ``photos`` has the files.
+        raw: folder whose sub-folder ``photos`` has the files.
         manifest: CSV with the columns path, class, split.
         config: size, fit and precision.
-        max_pixels: a photo's limit, as in the filter.
+        max_pixels: pixel limit of a photo, as in the filter.
         out: folder to write.
-        workers: threads, one a core by default; memory is bounded by a decoded photo each. They change no byte.
+        workers: threads, by default one per core. Each holds one decoded photo in memory. Their number does not change
+            the result.
 
     Raises:
-        UserError: a photo cannot be read, the manifest is of no use, or the disk is too small.
+        UserError: a photo cannot be read, the manifest is not usable, or the disk is too small.
     """
     rows = _read_manifest(manifest)
     classes = sorted({row["class"] for row in rows} - {""})
@@ -100,7 +103,7 @@ def _read_manifest(manifest: Path) -> list[Photo]:
 
 
 def _check_room(out: Path, needed: int) -> None:
-    # A disk that fills up under a memory map kills the process (SIGBUS): ask before.
+    # A disk that fills up under a memory map kills the process (SIGBUS), so check before.
     free = shutil.disk_usage(out).free
     if needed > free:
         raise UserError(
@@ -112,10 +115,10 @@ def _check_room(out: Path, needed: int) -> None:
 def _fill(
     codes: np.ndarray, photos: Sequence[Photo], folder: Path, config: Preprocess, max_pixels: int, workers: int | None
 ) -> Iterator[slice]:
-    """Write the codes of each photo into its row; yields which rows are done, in order."""
+    """Write the codes of each photo into its row. Yield the rows that are done, in order."""
 
     def fill(start: int) -> slice:
-        fitted = _fitter(config)  # one a task: its objects promise nothing about threads
+        fitted = _fitter(config)  # one per task: its objects are not documented as thread-safe
         chunk = photos[start : start + CHUNK]
         for row, photo in enumerate(chunk, start):
             try:
@@ -137,7 +140,10 @@ def _fill(
 
 
 def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
-    """What brings (H, W, 3) uint8 to (size, size, 3): averages over areas where it shrinks, cubic where it grows."""
+    """Return a function that resizes (H, W, 3) uint8 to (size, size, 3).
+
+    It averages areas where a photo shrinks and interpolates cubically where it grows.
+    """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import albumentations
     import cv2
@@ -149,11 +155,11 @@ def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
         height, width = photo.shape[:2]
         short, long = min(height, width), max(height, width)
         if config.fit == "crop":
-            # Before the resize: less to do, and a panorama never becomes size x millions.
+            # Crop before the resize: it is less work, and a panorama never becomes size x millions.
             top, left = (height - short) // 2, (width - short) // 2
             photo = photo[top : top + short, left : left + short]
         elif short < size < long:
-            # OpenCV averages areas only where both sides shrink: the long one goes first, alone.
+            # OpenCV averages areas only if both sides shrink, so shrink the long side first, alone.
             area = {"interpolation": cv2.INTER_AREA}
             photo = albumentations.Resize(min(height, size), min(width, size), **area)(image=photo)["image"]
         return resize(image=np.ascontiguousarray(photo))["image"]
@@ -163,7 +169,7 @@ def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """The cores are busy with a photo each: torch and OpenCV must not start threads of their own for every one."""
+    """Keep torch and OpenCV from starting threads of their own, because each core is already busy with a photo."""
     import cv2
 
     torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()

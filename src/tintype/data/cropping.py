@@ -1,4 +1,4 @@
-"""Random resized crops of a batch, on its device."""
+"""Random resized crops of a batch, on the batch's device."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ ASPECT_RATIOS = (3 / 4, 4 / 3)
 
 
 def random_boxes(count: int, scale: float, rng: torch.Generator) -> Tensor:
-    """Where `count` square photos are cropped.
+    """Draw the crop boxes of `count` square photos.
 
-    Each crop has an area between `scale` and 1 of the photo's, and a width over height within `ASPECT_RATIOS`, or as
-    far as a crop of its area can have within the photo. Source: the crops of arXiv:1409.4842, section 6.
+    Each crop covers a share of the photo's area between `scale` and 1. Its width over height lies within
+    `ASPECT_RATIOS`, limited to what a crop of its area can have within the photo. Source: the crops of arXiv:1409.4842,
+    section 6.
 
     Args:
-        count: of the photos.
-        scale: in (0, 1]; 1: whole photos.
+        count: number of photos.
+        scale: in (0, 1]. 1 keeps whole photos.
         rng: on the CPU.
     Returns:
-        (count, 4) left, top, right, bottom, in [0, 1]; on the CPU.
+        (count, 4) left, top, right, bottom, in [0, 1], on the CPU.
     """
     area, ratio, *places = torch.rand(4, count, generator=rng).unbind()
     area = scale + (1 - scale) * area
@@ -32,12 +33,14 @@ def random_boxes(count: int, scale: float, rng: torch.Generator) -> Tensor:
 
 
 def crop_and_resize(photos: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Crop each photo and resize it to a square: bilinear; where it shrinks, the mean of enough samples not to alias.
+    """Crop each photo and resize it to a square with bilinear interpolation.
+
+    Where a crop shrinks, each pixel is the mean of enough samples to avoid aliasing.
 
     Args:
         photos: (B, planes, H, H) float32, any values.
-        boxes: (B, 4), as `random_boxes` gives them.
-        side: of the result, pixels.
+        boxes: (B, 4), as returned by `random_boxes`.
+        side: side of the result, pixels.
     Returns:
         (B, planes, side, side). A whole photo at its own side is unchanged.
     """
@@ -45,5 +48,5 @@ def crop_and_resize(photos: Tensor, boxes: Tensor, side: int) -> Tensor:
 
     numbers = torch.arange(len(photos), dtype=photos.dtype, device=photos.device)
     pixels = torch.cat([numbers[:, None], boxes * photos.shape[-1]], dim=1)
-    # aligned: pixel centers lie at halves, as with align_corners=False
+    # aligned=True: pixel centers lie at halves, as with align_corners=False
     return roi_align(photos, pixels, (side, side), aligned=True)

@@ -1,4 +1,4 @@
-"""Which photos are kept, and into which split each goes."""
+"""Curation: which photos are kept, and the split of each."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SPLIT_FOLDERS = {
     "valid": "validation",
     "test": "test",
 }
-"""The split of photos in a folder of this name, in small or capital letters, at the top of the tree."""
+"""The split of the photos in a folder of this name at the top of the tree. Case does not matter."""
 NEVER_DROPPED_FOR = ("test", "validation", "train", "")
-"""Of photos with the same pixels, the one in the earliest of these splits stays."""
+"""Of photos with the same pixels, the one in the earliest of these splits is kept."""
 
 T = TypeVar("T")
 
 
 class Summary(NamedTuple):
-    """What was kept, in numbers."""
+    """Numbers of kept and rejected photos."""
 
     classes: list[str]
     photos: dict[str, int]
@@ -52,13 +52,13 @@ class ListedPhoto(NamedTuple):
 
     path: str
     label: str
-    """Its class; empty: none."""
+    """The photo's class. Empty means none."""
     split: str
-    """That it keeps; empty: it is still to be drawn."""
+    """The split that the photo keeps. Empty means that it is still to be drawn."""
 
 
 class Examined(NamedTuple):
-    """What is remembered of a photo once its pixels are let go."""
+    """The data that is kept of a photo after its pixels are released."""
 
     path: str
     label: str
@@ -73,18 +73,21 @@ class Examined(NamedTuple):
 def curate(raw: Path, config: Filter, out: Path) -> Summary:
     """Examine every photo of ``raw/labels.csv`` and split those that are kept.
 
-    Writes ``out/manifest.csv`` (path, class, split, width, height, sha256 of the file), ``out/rejected.csv``
-    (path, reason) and ``out/summary.json`` (what is returned). Of photos with the same pixels one stays, whatever their
-    classes: one in test before one in validation, one in train last; in the same split the first by path. Splits that
-    are drawn depend on the photos' bytes, their classes and the seed; on no name, on no order.
-    Raises `UserError` if nothing is left for training or for the test, or a photo is in no split's folder.
+    Writes ``out/manifest.csv`` (path, class, split, width, height, sha256 of the file), ``out/rejected.csv`` (path,
+    reason) and ``out/summary.json`` (the returned summary).
+
+    Of photos with the same pixels one is kept, whatever their classes: one in test before one in validation before one
+    in train, and within a split the first by path. Splits that are drawn depend on the photos' bytes, their classes and
+    the seed. They do not depend on names or order.
+
+    Raises `UserError` if nothing is left for training or for the test, or if a photo is in no split's folder.
     """
     listed = listed_photos(raw, config)
-    _split(listed, config, key=lambda p: p.path)  # what is impossible for all is so for fewer: say it before the work
+    _split(listed, config, key=lambda p: p.path)  # fail early: what is impossible for all is so for fewer
 
     with ThreadPoolExecutor(
         os.cpu_count()
-    ) as pool:  # threads do: decoding, hashing and array arithmetic release the GIL
+    ) as pool:  # threads suffice: decoding, hashing and array arithmetic release the GIL
         found = pool.map(lambda photo: _examine(raw / "photos", photo, config), listed)
         examined = list(tqdm(found, total=len(listed), desc="filter", unit="photo", disable=None))
 
@@ -122,10 +125,10 @@ def curate(raw: Path, config: Filter, out: Path) -> Summary:
 
 
 def listed_photos(raw: Path, config: Filter) -> list[ListedPhoto]:
-    """The photos of ``raw/labels.csv`` by path, with the splits that their folders give them if they are to keep these.
+    """Return the photos of ``raw/labels.csv``, sorted by path, with their folders' splits if they are to keep these.
 
     Raises:
-        UserError: a photo that is to keep its split is in none.
+        UserError: a photo that is to keep its split is in no split's folder.
     """
     listed = sorted(ListedPhoto(row["path"], row["class"], "") for row in read_table(raw / "labels.csv"))
     if config.split == "random":
@@ -141,11 +144,12 @@ def listed_photos(raw: Path, config: Filter) -> list[ListedPhoto]:
 
 
 def in_its_split(path: str, label: str) -> ListedPhoto:
-    """A photo with the split of its top folder, empty where that is none of `SPLIT_FOLDERS`.
+    """Return a photo with the split of its top folder. The split is empty if the folder is not in `SPLIT_FOLDERS`.
 
     Args:
         path: posix, below the folder of all photos.
-        label: its class, as in ``labels.csv``. Where that is the top folder, it is the folder below instead.
+        label: the photo's class, as in ``labels.csv``. If it is the name of a split's folder at the top, the folder
+            below replaces it.
     """
     top, *below = path.split("/")[:-1] or [""]
     split = SPLIT_FOLDERS.get(top.lower(), "")
@@ -155,7 +159,7 @@ def in_its_split(path: str, label: str) -> ListedPhoto:
 
 
 def stratified(items: Iterable[T], group: Callable[[T], str], key: Callable[[T], str], seed: int) -> list[T]:
-    """`items` group by group, groups and the items in each in an order that `seed` and `key` alone decide."""
+    """Return `items` group by group. `seed` and `key` alone decide the order of groups and of the items in each."""
 
     def shuffled(text: str) -> bytes:
         return hashlib.sha256(f"{seed}:{text}".encode()).digest()
@@ -164,10 +168,10 @@ def stratified(items: Iterable[T], group: Callable[[T], str], key: Callable[[T],
 
 
 def draw(items: Sequence[T], count: int) -> tuple[list[T], list[T]]:
-    """`count` of `items`, evenly spaced, and the others (systematic sampling).
+    """Return `count` of `items`, evenly spaced, and the others (systematic sampling).
 
-    Of any m items in a row, m * count / len(items) are drawn, rounded up or down; if they are `stratified`, so of each
-    group.
+    Of any m consecutive items, m * count / len(items) are drawn, rounded up or down. If `items` is `stratified`, this
+    holds for each group.
     """
     halves: tuple[list[T], list[T]] = ([], [])
     for i, item in enumerate(items):
@@ -177,15 +181,15 @@ def draw(items: Sequence[T], count: int) -> tuple[list[T], list[T]]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV with a header, as `write_table` wrote it."""
+    """Return the rows of a CSV with a header, as written by `write_table`."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV with a header; any name survives, line breaks in it too."""
+    """Write a CSV with a header. Any name is preserved, even with line breaks."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)  # ends lines with \r\n, as RFC 4180 has it: else it would not quote a name's \r
+        writer = csv.writer(file)  # ends lines with \r\n, as in RFC 4180; otherwise it would not quote a name's \r
         writer.writerow(columns)
         writer.writerows(rows)
 
@@ -209,15 +213,15 @@ P = TypeVar("P", ListedPhoto, Examined)
 
 
 def _split(photos: list[P], config: Filter, key: Callable[[P], str]) -> dict[str, list[P]]:
-    """Every photo in one split. Raises `UserError` if train would be empty, or test too small.
+    """Assign every photo to one split. Raises `UserError` if train would be empty or test too small.
 
-    Drawn splits have the classes by their share. Their sizes are exact. Of each class train gets its share rounded up
-    or down; so do the other two if they are of one size.
+    Drawn splits keep the proportions of the classes, and their sizes are exact. Train gets its share of each class,
+    rounded up or down. So do the other two splits if they have the same size.
 
     Args:
         photos: with the splits that they keep.
-        config: how large the splits are that must be drawn.
-        key: what of a photo, beside its class, decides where it is drawn.
+        config: sizes of the splits that are drawn.
+        key: what decides, beside the class, where a photo is drawn.
     """
     if config.split == "folders":
         return _keep_splits(photos, config, key)
@@ -228,7 +232,7 @@ def _split(photos: list[P], config: Filter, key: Callable[[P], str]) -> dict[str
 
 
 def _keep_splits(photos: list[P], config: Filter, key: Callable[[P], str]) -> dict[str, list[P]]:
-    """The splits of the folders; without a validation split, one is drawn from train."""
+    """Keep the splits of the folders. Without a validation split, one is drawn from train."""
     splits = {split: [photo for photo in photos if photo.split == split] for split in ("train", "validation", "test")}
     if len(splits["test"]) < 2:
         raise UserError(
@@ -251,7 +255,7 @@ def _shuffled(photos: list[P], config: Filter, key: Callable[[P], str]) -> list[
 
 
 def _split_sizes(config: Filter, photos: int) -> tuple[int, int]:
-    """How many of `photos` go into validation and test. Raises `UserError` if train or test would be empty."""
+    """Return the sizes of validation and test. Raises `UserError` if train would be empty or test too small."""
     validation, test = (_size(key, getattr(config, key), photos) for key in ("validation", "test"))
     if test < 2:
         raise UserError(f"filter.test = {config.test}: {test} of {photos} photos; at least 2 are needed")
@@ -264,7 +268,7 @@ def _split_sizes(config: Filter, photos: int) -> tuple[int, int]:
 
 
 def _size(key: str, wanted: float | int, photos: int) -> int:
-    """How many of `photos` ``filter.<key>`` is. Raises `UserError`."""
+    """Return how many of `photos` ``filter.<key>`` asks for. Raises `UserError`."""
     if isinstance(wanted, float) and wanted >= 1:
         raise UserError(f"filter.{key} = {wanted}: allowed is a share under 1, or a whole number of photos")
     return round(wanted * photos) if isinstance(wanted, float) else wanted

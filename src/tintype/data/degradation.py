@@ -1,7 +1,7 @@
-"""What age, film and scanners do to photos, done to the lightness that a generator is shown.
+"""Degradations of age, film and scanners, applied to the lightness that a generator sees.
 
-Functions of a batch take photos (B, 1, H, W) in [0, 1], black to white, H = W, and a strength for each (B,), and give
-photos of the same shape. All run on the photos' device.
+The functions take photos (B, 1, H, W) in [0, 1], black to white, with H = W, and strengths (B,). They return photos of
+the same shape. All run on the photos' device.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 128
-"""Blur and grain are given in pixels of photos of this side, and grow with larger ones."""
+"""Blur and grain are given in pixels of photos with this side, and scale with larger photos."""
 SHIFTS = 256
-"""A photo's grain is a window at one of so many places, in each direction, in the epoch's noise."""
+"""Number of possible window positions per axis in the epoch's noise. A photo's grain is one such window."""
 
 # fmt: off
 LUMINANCE_TABLE = (
@@ -35,43 +35,43 @@ LUMINANCE_TABLE = (
 
 
 class Degradation(NamedTuple):
-    """How each of B photos is degraded."""
+    """Degradation parameters of B photos."""
 
     blur: Tensor
-    """(B,), see `blur`, pixels of `SIDE`; 0: sharp."""
+    """(B,), sigma of `blur` in pixels of `SIDE`. 0 is sharp."""
     black: Tensor
-    """(B,), what black becomes; 0: black."""
+    """(B,), the value that black becomes. 0 keeps black."""
     white: Tensor
-    """(B,), what white becomes; 1: white."""
+    """(B,), the value that white becomes. 1 keeps white."""
     gamma: Tensor
-    """(B,), exponent; 1: unchanged."""
+    """(B,), exponent. 1 changes nothing."""
     grain: Tensor
-    """(B,), standard deviation; 0: none."""
+    """(B,), standard deviation. 0 means no grain."""
     grain_size: Tensor
     """(B,), pixels of `SIDE`."""
     grain_place: Tensor
-    """(B, 2) int64, under `SHIFTS`: from where in the epoch's noise the grain is."""
+    """(B, 2) int64, under `SHIFTS`: position of the grain in the epoch's noise."""
     border: Tensor
-    """(B, 4), widths on the left, above, on the right and below, shares of the side; 0: none."""
+    """(B, 4), widths on the left, above, on the right and below, as shares of the side. 0 means no border."""
     border_level: Tensor
-    """(B,), of black or white borders."""
+    """(B,), level of the borders, near black or white."""
     quality: Tensor
-    """(B,), of a JPEG; 100: as good as unchanged."""
+    """(B,), JPEG quality. 100 leaves a photo almost unchanged."""
 
     def of(self, photos: Tensor) -> Degradation:
-        """That of the photos of these numbers."""
+        """Return the degradation of the photos with these indices."""
         return Degradation(*(values[photos] for values in self))
 
     def to(self, device: torch.device) -> Degradation:
-        """The same on a device."""
+        """Return the same degradation on a device."""
         return Degradation(*(values.to(device) for values in self))
 
 
 def draw_degradation(count: int, rng: torch.Generator) -> Degradation:
-    """How `count` photos are degraded: each in a random choice of the ways, at least one, each of random strength.
+    """Draw the degradation of `count` photos: for each photo at least one random kind, each of random strength.
 
     Args:
-        count: of the photos.
+        count: number of photos.
         rng: on the CPU, where the result is too.
     """
 
@@ -82,7 +82,7 @@ def draw_degradation(count: int, rng: torch.Generator) -> Degradation:
         return low + (high - low) * torch.rand(count, generator=rng) ** 2
 
     def chosen(*choices: int) -> Tensor:
-        """Every non-empty choice is as likely."""
+        """Choose a non-empty subset for each photo. All subsets are equally likely."""
         number = torch.randint(1, 2 ** len(choices), (count,), generator=rng)
         return torch.stack([number >> choice & 1 == 1 for choice in choices], dim=1)
 
@@ -91,7 +91,7 @@ def draw_degradation(count: int, rng: torch.Generator) -> Degradation:
     dark = uniform(0, 1) < 0.75
     return Degradation(
         blur=mostly_mild(0.3, 1.5) * blurred,
-        # each a little darker or lighter: flat, harsh, underexposed or overexposed
+        # black and white each move up or down: flat, harsh, underexposed or overexposed
         black=uniform(-0.2, 0.3) * toned,
         white=1 + uniform(-0.3, 0.2) * toned,
         gamma=(uniform(-1, 1) * math.log(1.8) * curved).exp(),
@@ -105,17 +105,18 @@ def draw_degradation(count: int, rng: torch.Generator) -> Degradation:
 
 
 def draw_noise(side: int, rng: torch.Generator) -> Tensor:
-    """The noise of which all grain of an epoch is cut: (side + SHIFTS, side + SHIFTS), on the CPU."""
+    """Draw the noise from which all grain of an epoch is cut: (side + SHIFTS, side + SHIFTS), on the CPU."""
     return torch.randn(side + SHIFTS, side + SHIFTS, generator=rng)
 
 
 def degrade(lightness: Tensor, how: Degradation, noise: Tensor) -> Tensor:
-    """Degrade each photo, in the order of its life: lens, film, scan, file.
+    """Degrade each photo in the order of its life: lens, film, scan, file.
 
     Args:
-        lightness: (B, 1, H, W), L/50 - 1, in [-1, 1]; H = W. L/100 serves as gray value: it is near sRGB's own.
-        how: of each photo, on the same device.
-        noise: as `draw_noise` gives it, on the same device.
+        lightness: (B, 1, H, W), L/50 - 1, in [-1, 1], H = W. L/100 serves as the gray value, because it is close to
+            sRGB's.
+        how: the degradation of each photo, on the same device.
+        noise: as returned by `draw_noise`, on the same device.
     Returns:
         (B, 1, H, W), in [-1, 1].
     """
@@ -131,30 +132,34 @@ def degrade(lightness: Tensor, how: Degradation, noise: Tensor) -> Tensor:
 
 
 def blur(photos: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of standard deviation `sigma`, pixels; past an edge there is nothing, and the rest weighs more."""
+    """Apply a Gaussian blur of standard deviation `sigma`, in pixels.
+
+    Pixels past an edge do not count. The remaining weights are normalized.
+    """
     kernel = _gaussian(sigma, photos)
     kernel /= kernel.sum(dim=-1, keepdim=True)
     return kernel @ photos @ kernel.mT
 
 
 def adjust_contrast(photos: Tensor, black: Tensor, white: Tensor) -> Tensor:
-    """Bring 0 to `black` and 1 to `white`, and clip what is outside."""
+    """Map 0 to `black` and 1 to `white`, and clip to [0, 1]."""
     return (_per_photo(black) + photos * _per_photo(white - black)).clamp(0, 1)
 
 
 def adjust_gamma(photos: Tensor, gamma: Tensor) -> Tensor:
-    """``photos ** gamma``."""
+    """Return ``photos ** gamma``."""
     return photos ** _per_photo(gamma)
 
 
 def add_grain(photos: Tensor, noise: Tensor, strength: Tensor, size: Tensor) -> Tensor:
-    """Add Gaussian noise whose grains have a `size`, and clip.
+    """Add Gaussian noise with grains of a given `size`, and clip.
 
     Args:
         photos: as above.
         noise: (B, 1, H, W), white, of standard deviation 1.
-        strength: (B,), the standard deviation that it gets.
-        size: (B,), pixels: standard deviation of the Gaussian that makes grains of it; 0: white noise.
+        strength: (B,), standard deviation of the noise that is added.
+        size: (B,), standard deviation in pixels of the Gaussian that smooths the noise into grains. 0 keeps white
+            noise.
     """
     kernel = _gaussian(size, photos)
     kernel /= kernel.square().sum(dim=-1, keepdim=True).sqrt()  # keeps the noise's variance
@@ -162,11 +167,11 @@ def add_grain(photos: Tensor, noise: Tensor, strength: Tensor, size: Tensor) -> 
 
 
 def add_border(photos: Tensor, widths: Tensor, level: Tensor) -> Tensor:
-    """Cover the edges, as the rims of negatives and prints do.
+    """Cover the edges, like the rims of negatives and prints.
 
     Args:
         photos: as above.
-        widths: (B, 4), on the left, above, on the right and below, shares of the side.
+        widths: (B, 4), on the left, above, on the right and below, as shares of the side.
         level: (B,), in [0, 1].
     """
     side = photos.shape[-1]
@@ -177,11 +182,11 @@ def add_border(photos: Tensor, widths: Tensor, level: Tensor) -> Tensor:
 
 
 def compress_jpeg(photos: Tensor, quality: Tensor) -> Tensor:
-    """What comes back of photos that were saved as gray JPEGs: blocks of 8x8 pixels, their DCT quantized.
+    """Simulate saving photos as gray JPEGs: quantize the DCT of blocks of 8x8 pixels.
 
     Args:
         photos: as above.
-        quality: (B,), 1 to 100, on the scale of libjpeg.
+        quality: (B,), 1 to 100, on libjpeg's scale.
 
     Source: ITU-T T.81, A.3 and table K.1; jpeg_quality_scaling of libjpeg's jcparam.c.
     """
@@ -193,7 +198,7 @@ def compress_jpeg(photos: Tensor, quality: Tensor) -> Tensor:
     dct = _dct().to(photos)
     values = F.pad((photos * 255).round() - 128, (0, -width % 8, 0, -height % 8), mode="replicate")
     padded = values.shape
-    # rows, then columns of the blocks: no pixel is moved in memory
+    # transform the blocks along one axis, then along the other, without moving a pixel in memory
     rows = dct @ values.reshape(-1, 8, padded[-1])
     coefficients = (rows.reshape(-1, 8) @ dct.mT).view(batch, padded[-2] // 8, 8, padded[-1] // 8, 8)
     quantized = (coefficients / steps).round() * steps
@@ -202,10 +207,13 @@ def compress_jpeg(photos: Tensor, quality: Tensor) -> Tensor:
 
 
 def _gaussian(sigma: Tensor, photos: Tensor) -> Tensor:
-    """(B, 1, H, H): weights of column j for row i, the largest 1; a matrix, as each photo has a sigma of its own."""
+    """Return (B, 1, H, H), the weights of column j for row i, at most 1.
+
+    It is a matrix because each photo has its own sigma.
+    """
     place = torch.arange(photos.shape[-1], device=photos.device)
     in_sigmas = place / sigma.clamp(min=1e-3)[:, None]
-    # Cut at 5 sigma: a product with the tail's denormal numbers takes ten times as long on a CPU.
+    # Cut at 5 sigma: multiplying by the tail's denormal numbers takes ten times as long on a CPU.
     profile = torch.where(in_sigmas < 5, (-0.5 * in_sigmas**2).exp(), 0)
     return profile[:, None, (place[:, None] - place).abs()]
 
@@ -216,7 +224,7 @@ def _per_photo(values: Tensor) -> Tensor:
 
 @cache
 def _dct() -> Tensor:
-    """(8, 8), orthonormal: row k is the wave of frequency k."""
+    """Return the orthonormal DCT matrix (8, 8). Row k is the wave of frequency k."""
     k = torch.arange(8, dtype=torch.float64)
     waves = (math.pi / 8 * k[:, None] * (k + 0.5)).cos() / 2
     waves[0] /= 2**0.5

@@ -15,7 +15,7 @@ Precision: TypeAlias = Literal["exact", "uint8"]
 
 @dataclass(frozen=True)
 class Code:
-    """code = round(lab * scale + offset), for L, a, b."""
+    """Encoding of L, a and b: code = round(lab * scale + offset)."""
 
     dtype: torch.dtype
     scale: tuple[float, float, float]
@@ -26,18 +26,21 @@ CODES: dict[Precision, Code] = {
     "exact": Code(torch.int16, (300.0, 256.0, 256.0), (0.0, 0.0, 0.0)),
     "uint8": Code(torch.uint8, (2.55, 1.0, 1.0), (0.0, 128.0, 128.0)),
 }
-"""exact: all 16,777,216 colors of 8-bit sRGB come back unchanged; uint8: half the size, photos come back at 51 dB."""
+"""Encodings by precision.
+
+exact: all 16,777,216 colors of 8-bit sRGB are restored unchanged. uint8: half the size, photos are restored at 51 dB.
+"""
 
 
 def encode(lab: Tensor, precision: Precision) -> Tensor:
-    """Lab -> codes.
+    """Encode Lab as codes.
 
     Args:
         lab: (..., 3, H, W), L in [0, 100], a and b within ±110.
         precision: a key of `CODES`.
 
     Returns:
-        The same shape, int16 or uint8; what the type cannot hold is clipped.
+        The same shape, int16 or uint8. Values that the type cannot hold are clipped.
     """
     code = CODES[precision]
     limits = torch.iinfo(code.dtype)
@@ -48,7 +51,7 @@ def encode(lab: Tensor, precision: Precision) -> Tensor:
 
 
 def decode(codes: np.ndarray | Tensor) -> Tensor:
-    """Codes -> Lab, (..., 3, H, W) float32; their type tells the precision. A tensor stays on its device."""
+    """Decode codes to Lab, (..., 3, H, W) float32. Their dtype gives the precision. A tensor stays on its device."""
     codes = torch.from_numpy(np.array(codes)) if isinstance(codes, np.ndarray) else codes
     code = code_of(codes.dtype)
     lab = codes.float()
@@ -56,7 +59,7 @@ def decode(codes: np.ndarray | Tensor) -> Tensor:
 
 
 def code_of(dtype: torch.dtype) -> Code:
-    """The code that is stored as `dtype`."""
+    """Return the code that is stored as `dtype`."""
     for code in CODES.values():
         if code.dtype == dtype:
             return code

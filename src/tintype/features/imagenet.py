@@ -1,6 +1,6 @@
 """The published feature networks: pytorch-fid's InceptionV3 for FID and KID, LPIPS on torchvision's VGG-16.
 
-Kept as safetensors: the publishers' pickles are read once and never by those who evaluate.
+Their weights are kept as safetensors. The publishers' pickles are read once, and never by those who evaluate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tintype.features.network import FeatureNetwork
 from tintype.features.published_weights import PUBLISHED, fetch_weights
 
 FILES = ("inception", "vgg16")
-"""Of `PUBLISHED`."""
+"""Keys of `PUBLISHED`."""
 
 
 class ImageNet(FeatureNetwork):
@@ -25,7 +25,7 @@ class ImageNet(FeatureNetwork):
 
     Args:
         inception: state dict of pytorch-fid's `fid_inception_v3`.
-        vgg16: state dict of torchvision's `vgg16`, the keys ``features.*``.
+        vgg16: the keys ``features.*`` of the state dict of torchvision's `vgg16`.
     """
 
     suffix = ""
@@ -38,39 +38,39 @@ class ImageNet(FeatureNetwork):
         from torchmetrics.functional.image.lpips import _LPIPS
 
         block = pytorch_fid.inception.InceptionV3.BLOCK_INDEX_BY_DIM[self.num_features]
-        # Both constructors draw random weights first, and pytorch-fid's then asks torch.hub for the published ones.
+        # Both constructors draw random weights first. pytorch-fid's then asks torch.hub for the published ones.
         with (
             torch.random.fork_rng(devices=[]),
             patch.object(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: inception),
         ):
             self.inception = pytorch_fid.inception.InceptionV3([block], use_fid_inception=True)
             self.lpips = _LPIPS(pretrained=True, net="vgg", pnet_rand=True)
-        for child in self.lpips.net.children():  # slice1 ... slice5, each convolution under torchvision's index
+        for child in self.lpips.net.children():  # slice1 ... slice5; each convolution has torchvision's index
             layers = {str(name) for name, _ in child.named_children()}
             child.load_state_dict(_of_layers(vgg16, layers))
 
     def embed(self, rgb: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, 2048); scaled to 299x299 as pytorch-fid does."""
+        """Embed photos: (B, 3, H, W) in [0, 1] -> (B, 2048). They are scaled to 299x299, as in pytorch-fid."""
         return self.inception(rgb)[0].flatten(1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """LPIPS (Zhang et al. 2018, arXiv:1801.03924), (B,); sides of at least 16 pixels."""
+        """Return LPIPS (Zhang et al. 2018, arXiv:1801.03924), (B,). Sides must have at least 16 pixels."""
         return self.lpips(a, b, normalize=True).flatten()
 
 
 def _of_layers(vgg16: dict[str, Tensor], layers: set[str]) -> dict[str, Tensor]:
-    """The weights ``features.<layer>.*`` of some layers, as ``<layer>.*``."""
+    """Return the weights ``features.<layer>.*`` of some layers, as ``<layer>.*``."""
     named = ((name.removeprefix("features."), value) for name, value in vgg16.items())
     return {name: value for name, value in named if name.split(".")[0] in layers}
 
 
 def make(out: Path) -> dict[str, Any]:
-    """Fetch the published weights and write them to `out`; returns where they are from. Raises `UserError`."""
+    """Fetch the published weights and write them to `out`. Return where they come from. Raises `UserError`."""
     for name in FILES:
         save_file(fetch_weights(PUBLISHED[name], "features.network"), out / f"{name}.safetensors")
     return {name: {"url": PUBLISHED[name].url, "sha256": PUBLISHED[name].sha256} for name in FILES}
 
 
 def load(folder: Path, card: dict[str, Any]) -> ImageNet:
-    """The networks that `make` wrote."""
+    """Return the networks that `make` wrote."""
     return ImageNet(**{name: load_file(folder / f"{name}.safetensors") for name in FILES})

@@ -1,4 +1,4 @@
-"""What every feature network offers."""
+"""The interface of every feature network."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class FeatureNetwork(nn.Module, ABC):
-    """A network that sees photos: an embedding for FID and KID, and a distance of two photos.
+    """A network with an embedding of photos, for FID and KID, and a distance of two photos.
 
     Attributes:
-        suffix: appended to `fid`, `kid` and the distance's name, so that a value's name tells which network made it;
-            "" for the published networks alone.
-        distance_name: of `tintype.metrics.registry.METRICS`: what `distance` measures.
+        suffix: appended to `fid`, `kid` and the distance's name, so that a metric's name tells which network computed
+            it. It is "" only for the published networks.
+        distance_name: what `distance` measures, a name of `tintype.metrics.registry.METRICS`.
         num_features: D, the length of an embedding (torchmetrics' name for it).
     """
 
@@ -24,8 +24,8 @@ class FeatureNetwork(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, rgb: Tensor) -> Tensor:
-        """Photos (B, 3, H, W) in [0, 1], any size -> (B, D)."""
+        """Embed photos of any size: (B, 3, H, W) in [0, 1] -> (B, D)."""
 
     @abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Of photos, one by one: two times (B, 3, H, W) in [0, 1] -> (B,); 0 for equal photos."""
+        """Return the distance of photos, pair by pair: (B, 3, H, W) in [0, 1] twice -> (B,). Equal photos have 0."""

@@ -1,6 +1,6 @@
-"""The perceptual loss: how different two photos are to a network, feature by feature and place by place.
+"""The perceptual loss: how different two photos are to a network, feature by feature and position by position.
 
-This file is all of this room that training runs; what writes the networks' weights is in `perceptual_weights`.
+Training uses this module. The code that writes the networks' weights is separate, in `perceptual_weights`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ WEIGHTS = "perceptual.safetensors"
 
 
 class PerceptualNetwork(nn.Module, ABC):
-    """A network whose activations a perceptual loss compares."""
+    """A network whose activations are compared by a perceptual loss."""
 
     @abstractmethod
     def layers(self, rgb: Tensor) -> list[Tensor]:
-        """Photos (B, 3, H, W) in [0, 1], sides of at least 8 pixels -> activations (B, C, h, w), layer by layer."""
+        """Return activations (B, C, h, w), layer by layer.
+
+        Args:
+            rgb: (B, 3, H, W) in [0, 1], sides of at least 8 pixels.
+        """
 
     def perceptual_loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """The mean absolute difference of the activations, summed over the layers: a scalar.
+        """Return the mean absolute difference of the activations, summed over the layers, as a scalar.
 
-        System B's loss, which is kept pixel by pixel: each layer's difference, mean over channels, enlarged to the
-        photo's size (nearest), and the layers' maps added. The mean over that map's pixels is this sum, and needs no
-        map.
+        This is system B's loss. System B keeps it per pixel: it takes each layer's difference, averages it over
+        channels, enlarges it to the photo's size (nearest), and adds the layers' maps. The mean of that map over its
+        pixels equals this sum, which needs no map.
 
         Args:
             predicted: (B, 3, H, W) in [0, 1].
-            truth: the same; no gradient flows into it.
+            truth: the same. No gradient flows into it.
         """
         with torch.no_grad():
             true_layers = self.layers(truth)
@@ -48,7 +52,7 @@ class VGG16(PerceptualNetwork):
     """relu1_2, relu2_2, relu3_3 and relu4_3 of torchvision's `vgg16`, as in Johnson et al. 2016, arXiv:1603.08155."""
 
     OUTPUTS = (3, 8, 15, 22)
-    """Of torchvision's ``features``."""
+    """Indices into torchvision's ``features``."""
 
     mean: Tensor
     std: Tensor
@@ -58,12 +62,12 @@ class VGG16(PerceptualNetwork):
         from torchvision.models.vgg import cfgs, make_layers
 
         self.features = make_layers(cfgs["D"])[: self.OUTPUTS[-1] + 1]
-        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision normalizes
+        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's normalization for ImageNet
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     def layers(self, rgb: Tensor) -> list[Tensor]:
-        """At 1, 1/2, 1/4 and 1/8 of the photo's size: 64, 128, 256 and 512 channels."""
+        """Return activations at 1, 1/2, 1/4 and 1/8 of the photo's size, with 64, 128, 256 and 512 channels."""
         x = (rgb - self.mean) / self.std
         outputs = []
         for index, layer in enumerate(self.features):
@@ -74,19 +78,19 @@ class VGG16(PerceptualNetwork):
 
 
 class EfficientNetLite1(PerceptualNetwork):
-    """EfficientNet-Lite1's features: another network than the one that measures, EfficientNet-Lite2.
+    """EfficientNet-Lite1's features. Metrics use another network, EfficientNet-Lite2.
 
-    Of the pyramid's five levels the last is left out: it has one position per 32x32 pixels, which tells a generator
+    Of the pyramid's five levels the last is left out. It has one position per 32x32 pixels, which tells a generator
     little about where a color belongs.
 
-    At each position the channels are divided by their root mean square. Then a level's mean absolute difference lies
-    in [0, 2] whatever the size of its activations, which are block outputs without a nonlinearity and differ from level
-    to level. Measured on 96 photos of 128x128 pixels, gray against color, the levels differ by 0.33, 0.28, 0.36 and
-    0.33; by 1.5, 2.7, 3.1 and 2.4 without the division.
+    At each position the channels are divided by their root mean square. A level's mean absolute difference then lies in
+    [0, 2], whatever the size of its activations. These are block outputs without a nonlinearity, and their size differs
+    between levels. Measured on 96 photos of 128x128 pixels, gray against color, the levels differ by 0.33, 0.28, 0.36
+    and 0.33. Without the division they differ by 1.5, 2.7, 3.1 and 2.4.
     """
 
     NAME = "tf_efficientnet_lite1"
-    """timm's."""
+    """timm's name of the network."""
     LEVELS = 4
 
     def __init__(self) -> None:
@@ -94,13 +98,19 @@ class EfficientNetLite1(PerceptualNetwork):
         self.backbone = Backbone(self.NAME)
 
     def layers(self, rgb: Tensor) -> list[Tensor]:
-        """At 1/2, 1/4, 1/8 and 1/16 of the photo's size: 16, 24, 40 and 112 channels, each position's mean square 1."""
+        """Return activations at 1/2, 1/4, 1/8 and 1/16 of the photo's size, with 16, 24, 40 and 112 channels.
+
+        Each position has a mean square of 1.
+        """
         levels = self.backbone(rgb)[: self.LEVELS]
         return [F.normalize(level.float(), dim=1) * level.shape[1] ** 0.5 for level in levels]
 
 
 def load_perceptual(folder: Path, device: torch.device | str = "cpu") -> PerceptualNetwork | None:
-    """The network that `make_features` wrote to `folder`, frozen and in eval mode, on `device`; None for "none"."""
+    """Return the network that `make_features` wrote to `folder`, frozen and in eval mode, on `device`.
+
+    It is None if the project has none ("none").
+    """
     card = json.loads((folder / CARD).read_text())
     if card["network"] == "none":
         return None

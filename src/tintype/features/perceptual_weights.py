@@ -1,4 +1,4 @@
-"""Writes the network of the perceptual loss: `perceptual.safetensors`, and `perceptual.json`, which is always there."""
+"""Writer of the perceptual network: `perceptual.safetensors`, and `perceptual.json`, which is always written."""
 
 from __future__ import annotations
 

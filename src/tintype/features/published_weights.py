@@ -1,6 +1,6 @@
-"""Weights that others have published: taken from torch.hub's cache or downloaded into it, and checked by SHA-256.
+"""Published weights: taken from torch.hub's cache or downloaded into it, and checked by SHA-256.
 
-The files are pickles. They are read once, as tensors and nothing else; what tintype keeps are safetensors.
+The files are pickles. They are read once, and only as tensors. tintype keeps safetensors.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ class Published:
 
     @property
     def file_name(self) -> str:
-        """As its publisher, and so torch.hub, names it."""
+        """The name that the publisher, and therefore torch.hub, gives the file."""
         return self.url.rsplit("/", 1)[-1]
 
 
 PUBLISHED = {
     "inception": Published(
-        # TensorFlow's network of 2015-12-05, which all published FIDs use, ported by https://github.com/mseitzer/pytorch-fid
+        # TensorFlow's network of 2015-12-05, which all published FIDs use, ported by
+        # https://github.com/mseitzer/pytorch-fid
         "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     ),
@@ -56,18 +57,18 @@ SETTINGS = {
     "features.fid_torchvision": ("true", "false"),
     "generator.weights": ("'imagenet'", "'none'"),
 }
-"""Config key -> the value that asks for published weights, and one that does without."""
+"""Config key -> the value that asks for published weights, and one that does not need them."""
 
 
 def fetch(published: Published, key: str) -> Path:
-    """The file in torch.hub's cache, downloaded if it is not there yet, its hash checked.
+    """Return the path of the file in torch.hub's cache, after downloading it if it is missing and checking its hash.
 
     Args:
-        published: what is wanted.
-        key: of `SETTINGS`: who asks.
+        published: the wanted file.
+        key: config key that asks for it, a key of `SETTINGS`.
 
     Raises:
-        UserError: one line that says which file to put where, and how to do without.
+        UserError: one line that says which file to put where, and how to do without it.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / published.file_name
     try:
@@ -82,6 +83,6 @@ def fetch(published: Published, key: str) -> Path:
 
 
 def fetch_weights(published: Published, key: str) -> dict[str, Tensor]:
-    """The weights in the file that are used, on the CPU; else as `fetch`."""
+    """Return the weights in the file that are used, on the CPU. Arguments and errors are those of `fetch`."""
     state = torch.load(fetch(published, key), map_location="cpu", weights_only=True)
     return {name: value.detach().contiguous() for name, value in state.items() if name.startswith(published.prefix)}

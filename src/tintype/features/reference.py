@@ -1,7 +1,7 @@
-"""What predictions are compared with: the true photos of a split, as feature networks see them.
+"""The reference for predictions: the true photos of a split, as seen by the feature networks.
 
-All rows of a project are compared with the same photos. The stage `features` embeds them once; `evaluate` reads the
-embeddings, and only embeds what a row predicts.
+All rows of a project are compared with the same photos. The stage `features` embeds them once. The stage `evaluate`
+reads these embeddings and embeds only a row's predictions.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Reference:
-    """The networks that measure, and what they see in the true photos."""
+    """The measuring networks and their embeddings of the true photos."""
 
     features: FeatureNetwork
     embeddings: Mapping[str, Tensor]
-    """``rgb``, and ``lab_planes`` where asked for: (N, D) by `features`; ``torchvision``: (N, 2048)."""
+    """By name: ``rgb`` and, if asked for, ``lab_planes``, (N, D) by `features`; ``torchvision``, (N, 2048)."""
     device: torch.device
-    """Where the networks are."""
+    """Device of the networks."""
     inception: TorchvisionInception | None = None
-    """torchvision's, for `fid_torchvision`."""
+    """torchvision's network, for `fid_torchvision`."""
 
 
 def displayed_rgb(lightness: Tensor, chroma: Tensor, space: ColorSpace = SPACES["lab"]) -> Tensor:
-    """Network units -> sRGB (B, 3, H, W) in [0, 1], in steps of 1/255 as every screen and file has it."""
+    """Convert network units to sRGB (B, 3, H, W) in [0, 1], in steps of 1/255 as on screens and in files."""
     return to_uint8(space.to_rgb(lightness, chroma)) / 255
 
 
 def lab_planes(lightness: Tensor, chroma: Tensor) -> Tensor:
-    """Network units -> the planes L, a, b (B, 3, H, W), each scaled to [0, 1]; white is (1, 1/2, 1/2)."""
+    """Convert network units to the planes L, a, b (B, 3, H, W), each scaled to [0, 1]. White is (1, 1/2, 1/2)."""
     return torch.cat([lightness, chroma], dim=1) / 2 + 0.5
 
 
-# TF32 has 10 bits: rows must be embedded as the truth is, on whatever device.
+# TF32 has only 10 bits. Predictions must be embedded like the truth, on any device.
 @torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 @torch.no_grad()
 def make_reference(
@@ -64,13 +64,13 @@ def make_reference(
     device: torch.device | str,
     inception: TorchvisionInception | None = None,
 ) -> Reference:
-    """What the networks see in a split's photos, kept on the CPU.
+    """Embed a split's photos with the networks. The embeddings are kept on the CPU.
 
     Args:
         split: N photos.
         features: on `device`.
-        spaces: as in ``evaluate.spaces``; `rgb` is always embedded.
-        device: where the networks are.
+        spaces: as in ``evaluate.spaces``. `rgb` is always embedded.
+        device: device of the networks.
         inception: on `device`.
     """
     found: dict[str, list[Tensor]] = {}
@@ -90,12 +90,12 @@ def make_reference(
 
 
 def write_reference(split: LabSplit, folder: Path, spaces: Iterable[str], device: torch.device | str) -> None:
-    """Embed a split by the networks in `folder`, and write the embeddings beside them."""
+    """Embed a split with the networks in `folder`, and write the embeddings to the same folder."""
     features, inception = load_features(folder, device), load_torchvision_inception(folder, device)
     save_file(dict(make_reference(split, features, spaces, device, inception).embeddings), folder / FILE)
 
 
 def load_reference(folder: Path, device: torch.device | str) -> Reference:
-    """What `write_reference` wrote, and the networks beside it."""
+    """Load the embeddings that `write_reference` wrote, and the networks in the same folder."""
     features, inception = load_features(folder, device), load_torchvision_inception(folder, device)
     return Reference(features, load_file(folder / FILE), torch.device(device), inception)

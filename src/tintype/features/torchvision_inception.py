@@ -1,4 +1,4 @@
-"""torchvision's InceptionV3 with its ImageNet weights, as torcheval takes FID; pytorch-fid's has other weights.
+"""torchvision's InceptionV3 with its ImageNet weights, which torcheval uses for FID. pytorch-fid uses other weights.
 
 Source: https://github.com/pytorch/torcheval, torcheval/metrics/image/fid.py, `FIDInceptionV3`.
 """
@@ -20,7 +20,7 @@ SIDE = 299  # pixels
 
 
 class TorchvisionInception(nn.Module):
-    """Photos (B, 3, H, W) in [0, 1], any size -> (B, 2048), the last pooling's values."""
+    """Embeds photos (B, 3, H, W) in [0, 1], of any size, as (B, 2048), the values of the last pooling."""
 
     num_features = 2048
 
@@ -28,13 +28,13 @@ class TorchvisionInception(nn.Module):
         super().__init__()
         from torchvision.models import inception_v3
 
-        # transform_input, as torchvision sets it for these weights: it takes the photos for ones that were normalized
-        # by ImageNet's mean and deviation. torcheval does not normalize them, and so neither do we.
+        # transform_input=True is torchvision's setting for these weights. It expects photos normalized by ImageNet's
+        # mean and deviation. torcheval does not normalize them, so this code does not either.
         self.model = inception_v3(transform_input=True, aux_logits=False, init_weights=False)
         self.model.fc = nn.Identity()
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """Scaled to 299x299 without antialiasing."""
+        """Scale to 299x299 without antialiasing, then embed."""
         return self.model(F.interpolate(rgb, (SIDE, SIDE), mode="bilinear", align_corners=False))
 
 
@@ -45,7 +45,7 @@ def make(out: Path) -> None:
 
 
 def load(folder: Path) -> TorchvisionInception | None:
-    """The network that `make` wrote; None if `folder` does not have it."""
+    """Return the network that `make` wrote, or None if `folder` does not contain it."""
     if not (folder / WEIGHTS).exists():
         return None
     with torch.random.fork_rng(devices=[]):  # the constructor draws random weights first

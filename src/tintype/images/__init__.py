@@ -1,1 +1,1 @@
-"""Images: the one safe way from the bytes of a file to pixels, and back."""
+"""Images: the one safe path from the bytes of a file to pixels, and back."""

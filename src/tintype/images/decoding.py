@@ -1,4 +1,4 @@
-"""From files, bytes and Pillow's images to photos as they should look: the one decoder."""
+"""Decoding of files, bytes and Pillow images into photos. All photos are decoded here."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from tintype.images.photo import Photo, on_white
 from tintype.images.rgb16_reader import low_bytes, mend_planes
 
 MAX_PIXELS = 250_000_000
-"""Of a photo that is read without being told otherwise."""
+"""Default pixel limit of a photo."""
 PHOTOMETRIC, WHITE_IS_ZERO = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0
 
 
 def read_photo(source: str | Path | IO[bytes] | Image.Image, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read a photo as it should look.
+    """Read a photo: rotated upright by its EXIF orientation and converted to sRGB by its color profile.
 
-    Turned upright by its EXIF orientation, its colors brought to sRGB by its profile, an animation's first frame.
-    Gray stays gray, 16 bits a channel stay 16, transparency stays.
+    Of an animation, the first frame is read. Gray photos stay gray, 16 bits per channel stay 16 bits, and transparency
+    is kept.
 
     Args:
-        source: a file, its content (left open), or what Pillow made of one (left as it is).
-        max_pixels: larger ones are refused by their header, before any decoding.
+        source: a file, its content (left open), or a Pillow image (left unchanged).
+        max_pixels: larger photos are refused by their header, before any decoding.
     Raises:
-        UnreadablePhoto: whatever is wrong with the file.
+        UnreadablePhoto: for any fault of the file.
     """
     if isinstance(source, Image.Image):
         return _of_pillow(source, max_pixels)
     source = Path(source) if isinstance(source, str) else source
     with opened(source, max_pixels) as image:
         mend_planes(image)
-        tiles, exif = list(image.tile), exif_of(image)  # loading empties the one and closes the file behind the other
+        tiles, exif = list(image.tile), exif_of(image)  # loading empties `tile` and closes the file behind EXIF
         image.load()
         _turn(image)
         low = low_bytes(source, tiles, max_pixels, _turn)
@@ -45,12 +45,12 @@ def read_photo(source: str | Path | IO[bytes] | Image.Image, max_pixels: int = M
 
 
 def read_rgb(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """A photo as `read_photo` reads it, in 8 bits, in color, its transparency white.
+    """Read a photo like `read_photo`, as 8-bit color with transparent areas white.
 
     Returns:
         (H, W, 3) uint8, sRGB, writable.
     Raises:
-        UnreadablePhoto: whatever is wrong with the file.
+        UnreadablePhoto: for any fault of the file.
     """
     return np.array(on_white(read_photo(source, max_pixels).to_image()).convert("RGB"))
 
@@ -62,28 +62,35 @@ def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:
         turned = image.copy()
         with contextlib.suppress(Exception):
             turned = ImageOps.exif_transpose(image)
-    except OSError as error:  # Pillow decodes late: the file behind may be broken
+    except OSError as error:  # Pillow decodes lazily: the underlying file may be broken
         raise UnreadablePhoto(UNREADABLE) from error
     return _photo(turned, None, image, metadata_of(turned, image, exif_of(image)))
 
 
 def _turn(image: Image.Image) -> None:
-    with contextlib.suppress(Exception):  # EXIF is often broken; in place, the pixels turn before it is rewritten
+    with contextlib.suppress(Exception):  # EXIF is often broken; in place, the pixels are rotated before it is written
         ImageOps.exif_transpose(image, in_place=True)
 
 
 def _photo(image: Image.Image, low: np.ndarray | None, file: Image.Image, metadata: dict[str, Any]) -> Photo:
-    """An upright, decoded image; `low` are the low bytes of 16-bit RGB, (H, W, 3); `file` is what was opened."""
-    if image.mode == "F":  # floats: their range is anybody's guess
+    """Make a photo of an upright, decoded image.
+
+    Args:
+        image: the image.
+        low: (H, W, 3), the low bytes of 16-bit RGB, or None.
+        file: the image as it was opened.
+        metadata: the photo's.
+    """
+    if image.mode == "F":  # floats: their range is unknown
         raise UnreadablePhoto(UNREADABLE)
     profile, key, format = image.info.get("icc_profile"), image.info.get("transparency"), file.format
-    if image.mode.startswith("I"):  # I;16 and its kin, and I: 16-bit gray in 32
+    if image.mode.startswith("I"):  # I;16 and its variants, and I: 16-bit gray in 32 bits
         wide = np.asarray(image)
-        if wide.min() < 0 or wide.max() > 65535:  # as of floats
+        if wide.min() < 0 or wide.max() > 65535:  # not 16-bit gray
             raise UnreadablePhoto(UNREADABLE)
         gray, alpha = wide.astype(np.uint16), _keyed(wide[..., None], key)
         if isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-            gray = 65535 - gray  # Pillow inverts 8 bits, not 16
+            gray = 65535 - gray  # Pillow inverts 8-bit images but not 16-bit ones
         return Photo(gray16_in_srgb(gray, profile) if profile else gray, alpha, format, metadata)
     if low is not None and image.mode == "RGB":
         pixels = np.asarray(image, np.uint16) << 8 | low
@@ -110,6 +117,9 @@ def _photo(image: Image.Image, low: np.ndarray | None, file: Image.Image, metada
 
 
 def _keyed(pixels: np.ndarray, key: Any) -> np.ndarray | None:
-    """Transparency of 16-bit (H, W, channels) of which one color is none (PNG's tRNS); Pillow compares 8 bits."""
+    """Return the alpha of 16-bit pixels (H, W, channels) in which one color is transparent (PNG's tRNS).
+
+    Pillow compares only 8 bits.
+    """
     clear = np.zeros(pixels.shape[:2], bool) if key is None else (pixels == key).all(axis=2)
     return np.where(clear, 0, 255).astype(np.uint8) if clear.any() else None

@@ -1,4 +1,4 @@
-"""From photos to the bytes of a file, stored as the source was."""
+"""Encoding of photos into the bytes of a file, stored the way the source was."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tintype.images.tiff_writer import encode_tiff
 
 
 def encode_photo(photo: Photo, wanted: str = SAME) -> bytes:
-    """A photo as the bytes of a file.
+    """Return the photo as the bytes of a file.
 
-    EXIF goes with it (upright, without the thumbnail, which shows the photo as it was), XMP and resolution too; where
-    the source had a color profile, sRGB's is embedded. What a format cannot hold is lowered: 16 bits to 8 (all but PNG
-    and TIFF), transparency to white (JPEG).
+    EXIF is kept (orientation upright, without the thumbnail, which shows the original photo), and so are XMP and
+    resolution. If the source had a color profile, the sRGB profile is embedded. What a format cannot hold is reduced:
+    16 bits to 8 (all formats but PNG and TIFF), transparency to white (JPEG).
 
-    A JPEG is coded by the source's own quantization tables: measured on ImageNet photos, L* then comes out nearer to
-    the source's (mean error 0.17 for one of quality 75) than by quality 90 (0.37) or 95 (0.20), in a smaller file, as
-    most coefficients are the old ones again. Its chroma is subsampled as the source's was; a gray source's is not
-    (4:4:4), which costs a quarter of the bytes and keeps colors within their edges.
+    A JPEG is encoded with the source's own quantization tables. Measured on ImageNet photos, L* is then closer to the
+    source's (mean error 0.17 for a source of quality 75) than with quality 90 (0.37) or 95 (0.20). The file is smaller,
+    too, because most coefficients are the old ones again. Chroma subsampling follows the source. A gray source gets
+    none (4:4:4), which costs a quarter of the bytes and keeps colors within their edges.
 
     Args:
-        photo: as `read_photo` gave it, and with other pixels.
+        photo: as returned by `read_photo`, with other pixels.
         wanted: ``same``, or a key of `WRITABLE`.
     Raises:
         UserError: there is no such format.
@@ -53,7 +53,7 @@ def encode_photo(photo: Photo, wanted: str = SAME) -> bytes:
 
 
 def _compression(photo: Photo, name: str) -> dict[str, Any]:
-    """Pillow's options for how the pixels are stored."""
+    """Return Pillow's options for how the pixels are stored."""
     if name == "jpeg" and "qtables" in photo.metadata:
         return {"qtables": photo.metadata["qtables"], "subsampling": photo.metadata.get("subsampling", 0)}
     if name == "jpeg":

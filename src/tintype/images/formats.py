@@ -1,4 +1,4 @@
-"""Image formats: those that are read, and those that photos are written in."""
+"""Image formats that are read, and formats that photos are written in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 from tintype.errors import UserError
 from tintype.images.photo import Photo
 
-# By content, not by name. An allow-list, as some of Pillow's other readers run programs (EPS: Ghostscript).
+# Detected by content, not by name. This is an allow-list because some of Pillow's other readers run programs (EPS:
+# Ghostscript).
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-"""Pillow's names."""
+"""Names of the formats in Pillow."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"})
 
 
@@ -33,16 +34,20 @@ WRITABLE = {
 }
 SAME = "same"
 _OF_PILLOW = {format.pillow: name for name, format in WRITABLE.items()} | {"MPO": "jpeg"}
-"""An MPO is a JPEG with further pictures behind the first: those of a 3D camera, or a phone's previews."""
+"""Format by Pillow's name.
+
+An MPO is a JPEG with further pictures after the first: those of a 3D camera, or a phone's previews.
+"""
 
 
 def format_of(photo: Photo, wanted: str = SAME) -> str:
-    """The format, a key of `WRITABLE`, in which `encode` writes a photo.
+    """Return the format, a key of `WRITABLE`, in which `encode_photo` writes a photo.
 
-    ``same`` is the photo's own; PNG for a GIF, whose 256 colors would not do, and for what came from no file.
+    ``same`` is the photo's own format. It is PNG for a GIF, whose 256 colors would not be enough, and for photos that
+    come from no file.
 
     Raises:
-        UserError: `wanted` is none.
+        UserError: there is no format `wanted`.
     """
     if wanted == SAME:
         return _OF_PILLOW.get(photo.format or "", "png")

@@ -1,4 +1,4 @@
-"""Gray photos, told from colored ones."""
+"""Detection of gray photos."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from PIL import Image
 
 
 def is_gray(rgb: np.ndarray, threshold: float) -> bool:
-    """Whether 99 % of the photo has less chroma than `threshold`, as in a gray photo stored as RGB; sepia has more.
+    """Return whether 99 % of the photo has less chroma than `threshold`.
+
+    This finds gray photos that are stored as RGB. Sepia photos have more chroma.
 
     Args:
         rgb: (H, W, 3) uint8, sRGB.
-        threshold: CIE C*ab = sqrt(a*² + b*²), D65; 0 takes no photo for gray.
+        threshold: CIE C*ab = sqrt(a*² + b*²), D65. With 0, no photo counts as gray.
     """
     from skimage.color import rgb2lab
 
-    # 128x128 pixels tell as much as all do. Means of blocks, not single pixels: noise of the sensor or scanner averages
-    # out; real color, smooth at this scale (JPEG keeps but a quarter of it), does not.
+    # 128x128 pixels tell as much as all of them. Block means average out the noise of sensors and scanners. Real color
+    # does not average out: it is smooth at this scale (JPEG keeps only a quarter of it).
     height, width = rgb.shape[:2]
     blocks = Image.fromarray(rgb).reduce(max(1, round((height * width) ** 0.5 / 128)))
     lab = rgb2lab(np.asarray(blocks, np.float32) / 255)

@@ -1,7 +1,7 @@
-"""Photos to sRGB by their ICC profile.
+"""Conversion of photos to sRGB by their ICC profiles.
 
-Pillow's binding to LittleCMS converts 16 bits of gray alone. That is enough: an RGB profile of the usual kind (a matrix
-and three curves, ICC.1:2022, F.3) is three gray ones, and a matrix.
+Pillow's binding to LittleCMS converts 16-bit images only if they are gray. That is enough: an RGB profile of the usual
+kind (a matrix and three curves, ICC.1:2022, F.3) is equivalent to three gray profiles and a matrix.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from PIL import Image, ImageCms
 
 from tintype.color.lab_numpy import linear_table, linear_to_srgb
 
-# sRGB's curve (IEC 61966-2-1) as a parametricCurveType of type 3, ICC.1:2022, 10.18: (a X + b)^g, below d c X.
+# sRGB's curve (IEC 61966-2-1) as a parametricCurveType of type 3, ICC.1:2022, 10.18: (a X + b)^g, and c X below d.
 SRGB_CURVE = b"para\0\0\0\0" + struct.pack(
     ">HH5i", 3, 0, *(round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 )
 D50 = struct.pack(">3i", 63190, 65536, 54061)
 ROWS = 256
-"""That are converted at a time."""
+"""Rows that are converted at a time."""
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """`image` as sRGB: by its profile, else (none, a broken one, one for other channels) by Pillow's plain formulas.
+    """Convert an image to sRGB by its profile.
 
-    The same way does for CMYK: Pillow has undone Adobe's inversion by then, and only the profile knows the inks.
+    Without a usable profile (none, a broken one, or one for other channels), Pillow's plain formulas convert it. CMYK
+    is handled the same way: Pillow has already undone Adobe's inversion, and only the profile describes the inks.
     """
     transform = to_srgb(profile, image.mode) if profile else None
     return transform.apply(image) if transform else image.convert("RGB")
@@ -37,7 +38,7 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=32)  # photos of one camera or scanner share a profile
 def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The transform from `profile` to sRGB; None where there is nothing to do, or the profile cannot be used."""
+    """Return the transform from `profile` to sRGB, or None if there is nothing to do or the profile is unusable."""
     try:
         transform = ImageCms.buildTransform(
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
@@ -49,7 +50,7 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
-    if mode == "RGB":  # most profiles are sRGB itself, and rounding would change such photos by one level
+    if mode == "RGB":  # most profiles are sRGB itself; rounding would change such photos by one level
         cube = np.indices((6, 6, 6), np.uint8).reshape(3, 6, 36).transpose(1, 2, 0) * np.uint8(51)
         if np.abs(np.asarray(transform.apply(Image.fromarray(cube)), int) - cube).max() <= 1:
             return None
@@ -57,7 +58,7 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def gray16_in_srgb(gray: np.ndarray, profile: bytes) -> np.ndarray:
-    """(H, W) uint16 -> sRGB-coded; as it is where the profile says nothing sound about gray."""
+    """Convert gray (H, W) uint16 to sRGB coding. Return it unchanged if the profile does not describe gray soundly."""
     try:
         return _recoded(gray, profile)
     except (ImageCms.PyCMSError, OSError, ValueError):
@@ -65,9 +66,10 @@ def gray16_in_srgb(gray: np.ndarray, profile: bytes) -> np.ndarray:
 
 
 def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
-    """(H, W, 3) uint16 -> sRGB; in uint8 where the profile is a table of colors.
+    """Convert RGB (H, W, 3) uint16 to sRGB.
 
-    As it is where the profile is sRGB's, or says nothing sound about RGB.
+    The result is uint8 if the profile is a table of colors. It is unchanged if the profile is sRGB itself, or does not
+    describe RGB soundly.
     """
     if to_srgb(profile, "RGB") is None:
         return rgb
@@ -87,7 +89,7 @@ def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
 
 
 def _recoded(gray: np.ndarray, profile: bytes) -> np.ndarray:
-    """(H, W) uint16 by a gray profile's curve -> by sRGB's."""
+    """Convert gray (H, W) uint16 from the curve of a gray profile to sRGB's curve."""
     image = Image.fromarray(gray)
     return np.asarray(_gray_transform(profile).apply(image), np.uint16)
 
@@ -105,7 +107,7 @@ def _gray_transform(profile: bytes) -> ImageCms.ImageCmsTransform:
 
 
 def _gray_profile(curve: bytes) -> bytes:
-    """A gray profile (ICC.1:2001, 6.3.1.1) with the curve of a curveType or parametricCurveType."""
+    """Return a gray profile (ICC.1:2001, 6.3.1.1) with the given curveType or parametricCurveType."""
     white = b"XYZ \0\0\0\0" + D50
     start = 128 + 4 + 2 * 12
     tags = struct.pack(">I4sII4sII", 2, b"wtpt", start, len(white), b"kTRC", start + len(white), len(curve))
@@ -115,7 +117,7 @@ def _gray_profile(curve: bytes) -> bytes:
 
 
 def _tag(profile: bytes, wanted: bytes) -> bytes:
-    """A tag's data. Raises `KeyError` if it has none such."""
+    """Return the data of a profile's tag. Raises `KeyError` if there is no such tag."""
     (number,) = struct.unpack_from(">I", profile, 128)
     for index in range(min(number, 1000)):
         name, start, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
@@ -125,7 +127,7 @@ def _tag(profile: bytes, wanted: bytes) -> bytes:
 
 
 def _primaries(profile: Any) -> np.ndarray:
-    """Columns: XYZ (D50) of red, green and blue. Raises `TypeError` where a profile has none."""
+    """Return the XYZ (D50) of red, green and blue as columns. Raises `TypeError` if the profile has none."""
     return np.array(
         [colorant[0] for colorant in (profile.red_colorant, profile.green_colorant, profile.blue_colorant)]
     ).T
@@ -133,7 +135,7 @@ def _primaries(profile: Any) -> np.ndarray:
 
 @cache
 def srgb_profile() -> bytes:
-    """An ICC profile of sRGB, the same whenever it is made."""
+    """Return an ICC profile of sRGB. Its bytes are the same whenever it is made."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = bytes([7, 0xEA, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0])  # ICC.1:2022, 7.2.8: when it was made
+    profile[24:36] = bytes([7, 0xEA, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0])  # creation date, ICC.1:2022, 7.2.8
     return bytes(profile)

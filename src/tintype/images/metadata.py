@@ -1,4 +1,4 @@
-"""What goes with a photo beside its pixels: EXIF, XMP, resolution, color profile, and how the file was stored."""
+"""Metadata of a photo: EXIF, XMP, resolution, color profile, and how the file was stored."""
 
 from __future__ import annotations
 
@@ -30,21 +30,24 @@ KEPT_TAGS = (
     Base.XPKeywords,
     Base.XPSubject,
 )
-"""What says something of the photo; all others say how the file was stored, and the answer is stored in its own way."""
+"""Tags that describe the photo.
+
+All others describe how the source was stored, and the output is stored in its own way.
+"""
 
 
 def metadata_of(image: Image.Image, file: Image.Image, exif: Image.Exif | None) -> dict[str, Any]:
-    """What `encode` needs to write a photo as it came: values of Pillow's, by what they are for.
+    """Return the Pillow values, by purpose, that `encode_photo` needs to write a photo the way its source was stored.
 
     Args:
-        image: upright; what turned it has turned its XMP.
-        file: as it was opened.
-        exif: `exif_of`'s, of the latter.
+        image: the upright image. What rotated it has also corrected its XMP.
+        file: the image as it was opened.
+        exif: what `exif_of` returned for `file`.
     """
     found: dict[str, Any] = {"xmp": image.info.get("xmp"), "icc": "icc_profile" in image.info}
-    with contextlib.suppress(Exception):  # values that EXIF's own types cannot hold
+    with contextlib.suppress(Exception):  # values that EXIF's types cannot hold
         found["exif"] = _of_size(exif, image.size).tobytes() if exif else None
-    with contextlib.suppress(Exception):  # a resolution of 0/0, or no pair at all
+    with contextlib.suppress(Exception):  # a resolution of 0/0, or not a pair
         x, y = (float(value) for value in image.info["dpi"])
         if min(x, y) >= 1 and max(x, y) < 65536:
             found["dpi"] = x, y
@@ -57,10 +60,12 @@ def metadata_of(image: Image.Image, file: Image.Image, exif: Image.Exif | None) 
 
 
 def exif_of(image: Image.Image) -> Image.Exif | None:
-    """EXIF for a photo's answer: upright, in sRGB, without what only the old file could mean; None where none is sound.
+    """Return the EXIF for the output, or None if the source has no sound EXIF.
+
+    The orientation is upright. Adobe RGB's mark is dropped, and so are tags that only describe the old file.
 
     Args:
-        image: not loaded yet, which closes its file.
+        image: not loaded yet, because loading closes its file.
     """
     try:
         old, new = image.getexif(), Image.Exif()
@@ -70,7 +75,7 @@ def exif_of(image: Image.Image) -> Image.Exif | None:
         details, place = dict(old.get_ifd(IFD.Exif)), dict(old.get_ifd(IFD.GPSInfo))
     except Exception:  # EXIF is often broken
         return None
-    details.pop(IFD.Interop, None)  # Adobe RGB's mark
+    details.pop(IFD.Interop, None)  # marks Adobe RGB
     for name, found in ((IFD.Exif, details), (IFD.GPSInfo, place)):
         if found:
             new.get_ifd(name).update(found)
@@ -87,7 +92,7 @@ def _of_size(exif: Image.Exif, size: tuple[int, int]) -> Image.Exif:
 
 
 def save_options(found: dict[str, Any], name: str) -> dict[str, Any]:
-    """Pillow's options for what goes with the pixels, in the format `name`."""
+    """Return Pillow's options for the metadata in the format `name`."""
     options: dict[str, Any] = {}
     exif, xmp = found.get("exif"), found.get("xmp")
     xmp = xmp.encode() if isinstance(xmp, str) else xmp

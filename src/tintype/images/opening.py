@@ -1,4 +1,4 @@
-"""Image files opened safely: known formats alone, within the pixel limit; every fault has a name."""
+"""Safe opening of image files: only known formats, within the pixel limit, with a named reason for every fault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNREADABLE = "unreadable"
 
 
 class UnreadablePhoto(Exception):  # noqa: N818 - a finding about the photo
-    """The file gives no photo; `reason` is one of this module's constants."""
+    """A file that yields no photo. `reason` is one of this module's constants."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -40,10 +40,12 @@ class UnreadablePhoto(Exception):  # noqa: N818 - a finding about the photo
 
 @contextlib.contextmanager
 def opened(source: Path | IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """A photo's file, its header read and nothing decoded; for all that is done with it in the `with`.
+    """Open a photo's file and read its header without decoding it.
+
+    Do all work with the image inside the `with` block.
 
     Raises:
-        UnreadablePhoto: whatever is wrong with the file, whenever it comes out.
+        UnreadablePhoto: for any fault of the file, even one that shows only inside the block.
     """
     try:
         with _identified(source) as image:
@@ -52,15 +54,16 @@ def opened(source: Path | IO[bytes], max_pixels: int) -> Iterator[ImageFile.Imag
             yield image
     except UnreadablePhoto:
         raise
-    except Exception as error:  # broken files bring out anything: OSError, SyntaxError, struct.error, zlib.error, ...
+    except Exception as error:  # broken files raise OSError, SyntaxError, struct.error, zlib.error, ...
         raise UnreadablePhoto(_reason(error)) from error
 
 
 @contextlib.contextmanager
 def _identified(source: Path | IO[bytes]) -> Iterator[ImageFile.ImageFile]:
-    """As `Image.open`, but without its limit of pixels, which holds for the whole process and not for one call.
+    """Open like `Image.open`, but without its pixel limit, which applies to the whole process and not to one call.
 
-    Never by a path: given one, Pillow maps uncompressed TIFFs into memory by the size that they have once turned.
+    Pillow never gets a path here. Given one, it maps uncompressed TIFFs into memory with the size that they have after
+    rotation.
     """
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
@@ -69,7 +72,7 @@ def _identified(source: Path | IO[bytes]) -> Iterator[ImageFile.ImageFile]:
         image = None
         for name in READABLE:
             open_as, accepts = Image.OPEN[name]
-            if accepts is not None and accepts(prefix) is not True:  # a text says that Pillow lacks a library
+            if accepts is not None and accepts(prefix) is not True:  # a text means that Pillow lacks a library
                 continue
             file.seek(0)
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):

@@ -1,4 +1,4 @@
-"""A photo in memory, whatever it came as."""
+"""A photo in memory, whatever its source."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tintype.images.strips import STRIP
 
 @dataclass(frozen=True)
 class Photo:
-    """Pixels as they should look, and what came with them."""
+    """Pixels, upright and in sRGB, and their metadata."""
 
     pixels: np.ndarray
     """(H, W) gray or (H, W, 3) color, sRGB-coded; uint8, uint16, or float32 in [0, 1]."""
     alpha: np.ndarray | None = None
-    """(H, W) uint8, None where the photo is opaque."""
+    """(H, W) uint8, or None if the photo is opaque."""
     format: str | None = None
-    """Pillow's name of the file's format, None for what was no file."""
+    """Pillow's name of the file's format, or None if the photo comes from no file."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """Of the file, as `tintype.images.encoding.encode_photo` writes it again."""
+    """Metadata of the file, which `tintype.images.encoding.encode_photo` writes again."""
 
     def __post_init__(self) -> None:
         known = self.pixels.dtype.name in ("uint8", "uint16", "float32")
@@ -37,7 +37,7 @@ class Photo:
 
     @classmethod
     def of_array(cls, array: np.ndarray) -> Photo:
-        """An array as people have them: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16, or floats in [0, 1]."""
+        """Make a photo of an array: (H, W), (H, W, 1) or (H, W, 3), uint8, uint16 or floats in [0, 1]."""
         pixels = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
         if np.issubdtype(pixels.dtype, np.floating):
             if not (np.isfinite(pixels).all() and pixels.min(initial=0) >= 0 and pixels.max(initial=1) <= 1):
@@ -47,11 +47,14 @@ class Photo:
 
     @property
     def has_color(self) -> bool:
-        """Whether it has: by the rule that keeps gray photos out of a project's training, at its default threshold."""
+        """Whether the photo has color.
+
+        The rule is the one that keeps gray photos out of a project's training, at its default threshold.
+        """
         if self.pixels.ndim == 2:
             return False
         height, width = self.pixels.shape[:2]
-        side = max(1, round((height * width) ** 0.5 / 128))  # of the blocks that the rule looks at
+        side = max(1, round((height * width) ** 0.5 / 128))  # of the blocks that the rule averages
         rows = side * max(1, STRIP // (side * width))
         scale = np.float32(255 / FULL_SCALE[self.pixels.dtype.name])
         strips = (self.pixels[top : top + rows] for top in range(0, height, rows))
@@ -59,7 +62,7 @@ class Photo:
         return not is_gray(np.vstack([np.asarray(one) for one in small]), Filter.model_validate({}).chroma_threshold)
 
     def with_pixels(self, pixels: np.ndarray) -> Photo:
-        """The same photo, other pixels."""
+        """Return the same photo with other pixels."""
         return replace(self, pixels=pixels)
 
     @property
@@ -73,7 +76,7 @@ class Photo:
 
     @property
     def with_alpha(self) -> np.ndarray:
-        """(H, W, channels) of the pixels' type: 1, 3, or 4 with transparency."""
+        """(H, W, channels) of the pixels' dtype: 1 or 3 channels, or 4 with transparency."""
         pixels = self.pixels if self.pixels.ndim == 3 else self.pixels[..., None]
         if self.alpha is None:
             return pixels
@@ -83,7 +86,7 @@ class Photo:
         return np.dstack([pixels, alpha])
 
     def to_image(self) -> Image.Image:
-        """In 8 bits: mode L or RGB, with transparency LA or RGBA."""
+        """Return an 8-bit image of mode L or RGB, or LA or RGBA with transparency."""
         image = Image.fromarray(self.in_8_bits)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
@@ -91,7 +94,7 @@ class Photo:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Without its transparency, which shows white: mode L or RGB."""
+    """Composite an image over white. The result has mode L or RGB."""
     if not image.mode.endswith("A"):
         return image
     opaque = image.convert(image.mode[:-1])

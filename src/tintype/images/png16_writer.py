@@ -1,4 +1,4 @@
-"""PNGs of 16 bits a channel in color, which Pillow does not write."""
+"""Writer for color PNGs with 16 bits per channel, which Pillow does not write."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from PIL import Image, PngImagePlugin
 from tintype.images.photo import Photo
 
 UP = 2
-"""PNG, 9.2: each row less the row above."""
+"""The filter type Up (PNG, 9.2): each row minus the row above."""
 
 
 def png16(photo: Photo, metadata: dict[str, Any]) -> bytes:
-    """A PNG of 16 bits a channel.
+    """Return a PNG with 16 bits per channel.
 
-    Pillow makes it for one pixel, with all that goes beside the pixels; the photo's take that pixel's place.
+    Pillow writes a PNG of one pixel with all metadata. The photo's pixels then replace that pixel.
 
     Args:
-        photo: of uint16.
-        metadata: options of Pillow's for a PNG.
+        photo: of dtype uint16.
+        metadata: Pillow's options for a PNG.
     """
     pixels = photo.with_alpha
     height, width = pixels.shape[:2]
@@ -37,7 +37,7 @@ def png16(photo: Photo, metadata: dict[str, Any]) -> bytes:
 
 
 def _compressed(pixels: np.ndarray) -> bytes:
-    """The stream of a PNG's rows, some at a time."""
+    """Filter and compress the rows of a PNG, some at a time."""
     rows = pixels.astype(">u2").reshape(len(pixels), -1).view(np.uint8)
     stream, out, above = zlib.compressobj(4), [], np.zeros_like(rows[0])
     for start in range(0, len(rows), 64):

@@ -1,4 +1,7 @@
-"""16 bits a channel in color, of which Pillow reads 8: the other byte, and planes that it takes for 8-bit ones."""
+"""Reader for color images with 16 bits per channel.
+
+Pillow reads only 8 of the 16 bits, and takes separate 16-bit planes for 8-bit ones.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,19 @@ from PIL import Image, TiffImagePlugin
 from tintype.images.opening import opened
 
 SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if np.little_endian else ";16L"}
-"""Pillow keeps one byte of two, by the order that a raw mode ends in: the other order's is the other byte."""
+"""Byte orders at the end of raw modes, swapped.
+
+Pillow keeps one byte of two, chosen by the byte order. The swapped order gives the other byte.
+"""
 PLANES = ("R", "G", "B", "A")
 KINDS = ("RGB", "RGBX", "RGBA", "R", "G", "B", "A")
-"""Raw modes, before that end, whose channels stand for themselves."""
+"""Raw modes, without the byte order, whose channels are stored as they are."""
 BITS = TiffImagePlugin.BITSPERSAMPLE
 PLANAR, SEPARATE = TiffImagePlugin.PLANAR_CONFIGURATION, 2
 
 
 def mend_planes(image: Image.Image) -> None:
-    """Have Pillow read an uncompressed 16-bit TIFF that is stored plane by plane; it takes the planes for 8-bit ones.
+    """Make Pillow read an uncompressed 16-bit TIFF with separate planes correctly: it takes the planes for 8-bit ones.
 
     Args:
         image: not loaded yet.
@@ -37,15 +43,15 @@ def mend_planes(image: Image.Image) -> None:
 def low_bytes(
     source: Path | IO[bytes], tiles: Sequence[Any], max_pixels: int, turn: Callable[[Image.Image], None]
 ) -> np.ndarray | None:
-    """The bytes that Pillow leaves out of 16-bit RGB.
+    """Return the low bytes of 16-bit RGB, which Pillow drops.
 
     Args:
         source: the photo's file.
-        tiles: `tile` of the image that was opened from it, before it was loaded.
-        max_pixels: as it was opened with.
-        turn: turns an image upright, in place.
+        tiles: `tile` of the image opened from it, taken before the image was loaded.
+        max_pixels: the limit with which it was opened.
+        turn: rotates an image upright, in place.
     Returns:
-        (H, W, 3) uint8; None where the photo is not of 16 bits, in RGB or RGBA.
+        (H, W, 3) uint8, or None if the photo is not 16-bit RGB or RGBA.
     """
     swapped = [_swapped(tile) for tile in tiles]
     if not swapped or None in swapped:
@@ -55,7 +61,7 @@ def low_bytes(
     with opened(source, max_pixels) as image:
         compressed = any(tile.codec_name == "libtiff" for tile in tiles)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and compressed and image.tag_v2.get(PLANAR) == SEPARATE:
-            return None  # libtiff's decoder puts the planes together, and keeps the high bytes
+            return None  # libtiff's decoder merges the planes and keeps the high bytes
         image.tile = swapped
         image.load()
         turn(image)

@@ -1,4 +1,7 @@
-"""Photos worked on strip by strip, on several threads: memory for one strip, whatever the photo's size."""
+"""Strip-by-strip processing of photos on several threads.
+
+Each thread needs memory for one strip, whatever the photo's size.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ THREADS = min(4, os.cpu_count() or 1)
 
 
 def in_strips(work: Callable[[slice], None], height: int, width: int) -> None:
-    """Do `work` on all rows of a photo, some at a time; NumPy lets threads run side by side."""
+    """Call `work` on all rows of a photo, some at a time. Threads run in parallel because NumPy releases the GIL."""
     rows = max(1, STRIP // width)
     strips = [slice(top, min(height, top + rows)) for top in range(0, height, rows)]
     if len(strips) < 2 * THREADS:

@@ -1,4 +1,4 @@
-"""TIFFs as Pillow does not write them: of 16 bits a channel, or compressed with their EXIF."""
+"""Writer for TIFFs that Pillow does not write: with 16 bits per channel, or compressed and with EXIF."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from PIL import TiffImagePlugin as Tiff
 from tintype.images.photo import Photo
 
 STRIP = 1 << 20
-"""Bytes of a strip, before compression, about."""
+"""Approximate bytes of a strip before compression."""
 RGB, GRAY = 2, 1
 UNCOMPRESSED, DEFLATE = 1, 8
 DIFFERENCES = 2
-"""Predictor: each pixel less the one to its left. TIFF 6.0, section 14."""
+"""Predictor that stores each pixel minus the one to its left. TIFF 6.0, section 14."""
 STRAIGHT_ALPHA = 2
 INCH = 2
 
 
 def encode_tiff(photo: Photo, metadata: dict[str, Any], *, compressed: bool) -> bytes:
-    """A TIFF of 8 or 16 bits a channel.
+    """Return a TIFF with 8 or 16 bits per channel.
 
-    The directory is Pillow's, the pixels are ours: libtiff, which compresses for Pillow, refuses EXIF and places.
+    Pillow writes the directory, and this module writes the pixels. Pillow compresses with libtiff, which refuses EXIF
+    and GPS data.
 
     Args:
-        photo: of uint8 or uint16.
-        metadata: options of Pillow's for a TIFF: exif, icc_profile, dpi.
-        compressed: deflated, else plain.
+        photo: of dtype uint8 or uint16.
+        metadata: Pillow's options for a TIFF: exif, icc_profile, dpi.
+        compressed: whether the pixels are deflated.
     """
     pixels = photo.with_alpha
     height, width, channels = pixels.shape

@@ -1,6 +1,6 @@
-"""What the networks are trained to make small: named dicts of weighted scalars. Their sum is the loss.
+"""Losses of the networks: named dicts of weighted scalars. Their sum is the loss.
 
-A term whose weight is 0 is left out and costs nothing. Logits may come from autocast; terms are float32.
+A term with weight 0 is left out and costs nothing. Logits may come from autocast. Terms are float32.
 """
 
 from tintype.losses.adversarial import (

@@ -1,4 +1,4 @@
-"""What draws a generator towards the photos: its error in the planes, in a network's features, in class and in bins."""
+"""Reconstruction losses of the generator: in the planes, in a network's features, in class and in bins."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A row's losses, with all they need besides what the networks put out."""
+    """A row's losses, with everything that they need besides the networks' outputs."""
 
     loss: Loss
     space: ColorSpace
-    """In which the generator works."""
+    """Space of the generator."""
     perceptual_network: PerceptualNetwork | None = None
-    """Of the perceptual loss, where it has a weight."""
+    """Network of the perceptual loss, if that has a weight."""
     bin_weights: Tensor | None = None
-    """(Q,), of the bins of ab, where rare colors weigh more."""
+    """(Q,), weights of the ab bins, if rare colors weigh more."""
 
 
 def generator_terms(
     criterion: Criterion, batch: Batch, prediction: Prediction, fake_logits: Tensor | None = None
 ) -> Terms:
-    """``adversarial``, ``l1``, ``l2``, ``perceptual``, ``colorfulness``, ``class`` and ``bins``, those with a weight.
+    """Return the terms that have a weight.
+
+    Their names are ``adversarial``, ``l1``, ``l2``, ``perceptual``, ``colorfulness``, ``class`` and ``bins``.
 
     Args:
         criterion: the row's losses.
         batch: in the criterion's space.
-        prediction: the generator's, of the batch's lightness.
-        fake_logits: (B, 1, h, w), the discriminator's of the prediction, or None while no discriminator takes part.
+        prediction: the generator's, for the batch.
+        fake_logits: (B, K, h, w), the discriminator's for the prediction, or None if no discriminator takes part.
     """
     loss, chroma = criterion.loss, prediction.chroma.float()
     to_rgb = partial(criterion.space.to_rgb, batch.lightness)
@@ -79,26 +81,28 @@ def generator_terms(
 
 
 def class_entropy(class_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy, mean over the photos that have a class.
+    """Return the cross-entropy, averaged over the photos that have a class.
 
     Args:
         class_logits: (B, classes).
-        labels: (B,) int64, -1 where a photo has none.
+        labels: (B,) int64, -1 if a photo has no class.
     """
     entropy = F.cross_entropy(class_logits.float(), labels, ignore_index=-1, reduction="sum")
-    # not reduction="mean": of a batch without a single label that is 0/0
+    # reduction="mean" would be 0/0 for a batch without any label
     return entropy / (labels >= 0).sum().clamp(min=1)
 
 
 def bin_entropy(bin_logits: Tensor, true_ab: Tensor, weights: Tensor | None) -> Tensor:
-    """Cross-entropy with softly encoded ab, mean over pixels; with weights, each pixel's by how rare its color is.
+    """Return the cross-entropy with softly encoded ab, averaged over pixels.
+
+    With weights, each pixel is weighted by the rarity of its color.
 
     Source: arXiv:1603.08511, equations 2 and 3.
 
     Args:
         bin_logits: (B, Q, h, w).
-        true_ab: (B, 2, H, W), Lab units, H and W about 4 times h and w; averaged to that grid.
-        weights: (Q,), or None: every pixel weighs 1.
+        true_ab: (B, 2, H, W), Lab units. H and W are about 4 times h and w. It is averaged to that grid.
+        weights: (Q,), or None to give every pixel weight 1.
     """
     true = soft_encode(F.avg_pool2d(true_ab, 4, ceil_mode=True))
     entropy = -(true * torch.log_softmax(bin_logits.float(), dim=1)).sum(dim=1)

@@ -1,1 +1,1 @@
-"""The metrics: their names in `registry`, their measuring in `evaluation`."""
+"""Metrics: their names are in `registry`, and `evaluation` computes them."""

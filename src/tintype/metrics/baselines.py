@@ -1,4 +1,4 @@
-"""Trivial baselines that ignore the photo: what a model must beat."""
+"""Trivial baselines that ignore the photo. A model must beat them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tintype.models.prediction import Prediction
 
 
 def mean_chroma(split: LabSplit, batch_size: int = 256) -> Tensor:
-    """The mean color of a split's pixels: (2,), a and b in network units. Reads `batch_size` photos at a time."""
+    """Return the mean color (2,) of a split's pixels, a and b in network units. Reads `batch_size` photos at a time."""
     total = torch.zeros(2, dtype=torch.float64)
     for start in range(0, len(split), batch_size):
         _, chroma = lab_to_net(decode(split.codes[start : start + batch_size]))
@@ -24,7 +24,7 @@ def mean_chroma(split: LabSplit, batch_size: int = 256) -> Tensor:
 
 
 def constant(chroma: Tensor) -> Predictor:
-    """Every pixel gets the same (2,) chroma."""
+    """Return a predictor that gives every pixel the same (2,) chroma."""
 
     def predict(lightness: Tensor) -> Prediction:
         b, _, h, w = lightness.shape
@@ -37,4 +37,4 @@ BASELINES: dict[str, Callable[[LabSplit], Predictor]] = {
     "gray": lambda train: constant(torch.zeros(2)),
     "mean_ab": lambda train: constant(mean_chroma(train)),
 }
-"""Name -> the training split -> predictor."""
+"""Name -> a function from the training split to the predictor."""

@@ -1,4 +1,4 @@
-"""Distances and statistics of color. All per photo: sRGB (B, 3, H, W) in [0, 1] -> (B,)."""
+"""Color metrics. Each is per photo: sRGB (B, 3, H, W) in [0, 1] -> (B,)."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ __all__ = ["ciede2000", "colorfulness"]
 
 
 def ciede2000(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Mean over the pixels; about 1 is just noticeable."""
+    """Return CIEDE2000, averaged over the pixels. About 1 is just noticeable."""
     return delta_e_ciede2000(rgb_to_lab(predicted), rgb_to_lab(truth)).flatten(1).mean(dim=1)

@@ -1,4 +1,4 @@
-"""A predictor measured on a split of photos."""
+"""Evaluation of a predictor on a split of photos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tintype.metrics.registry import CLASS_ACCURACY, FID_TORCHVISION, LAB_PLANES
 
 
 class _Planes:
-    """The running results of three planes in [0, 1]: a few numbers a photo, and what FID and KID keep."""
+    """Running results of three planes in [0, 1]: a few numbers per photo, and the data that FID and KID keep."""
 
     def __init__(self, features: FeatureNetwork, truth: Tensor, photos: int, device: torch.device) -> None:
         self._features = features
@@ -38,7 +38,7 @@ class _Planes:
         self._distance: list[Tensor] = []
 
     def update(self, predicted: Tensor, truth: Tensor) -> None:
-        """(B, 3, H, W) twice."""
+        """Add predicted and true planes, (B, 3, H, W) each."""
         self._squared_error.append(squared_error(predicted, truth))
         self._absolute_error.append(absolute_error(predicted, truth))
         self._ssim.append(ssim(predicted, truth))
@@ -58,34 +58,34 @@ class _Planes:
         }
 
 
-# TF32, which cuDNN takes where it may, has 10 bits: too few for SSIM's differences of squares.
+# TF32, which cuDNN uses if allowed, has 10 bits. That is too few for SSIM's differences of squares.
 @torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
 @torch.no_grad()
 def evaluate(
     predictor: Predictor, split: LabSplit, reference: Reference, config: Evaluate, grid: Path | None = None
 ) -> dict[str, float]:
-    """Every metric of a predictor on a split, by full name, in the order of `tintype.metrics.registry.metric_names`.
+    """Return every metric of a predictor on a split by full name, ordered like `tintype.metrics.registry.metric_names`.
 
-    A prediction is the photo's lightness in the predictor's space with the predicted chroma, as 8-bit sRGB; in `rgb` it
-    is the generator's alone, and the value of `hsv` is that of the color photo. In `lab` it is what a user gets.
+    A prediction is the photo's lightness in the predictor's space with the predicted chroma, as 8-bit sRGB. In `lab` it
+    is what a user gets. In `rgb` the generator predicts all planes. In `hsv` the value is that of the color photo.
 
-    RGB is always measured. The space `lab_planes` adds what some papers took for RGB, and what flatters them: L/100,
-    a/220 + 1/2, b/220 + 1/2. `fid_torchvision` is there where the reference has that network, `class_accuracy` where
-    the predictor names the split's classes.
+    RGB is always measured. The space `lab_planes` adds the scaled planes that some papers took for RGB, and that give
+    flattering metrics: L/100, a/220 + 1/2, b/220 + 1/2. `fid_torchvision` is included if the reference has that
+    network, `class_accuracy` if the predictor has the split's classes.
 
-    Batch by batch: memory does not grow with the split, but for a few numbers per photo, its true embedding and KID's
-    features (see `tintype.metrics.distributions`).
+    Evaluation runs batch by batch. Memory does not grow with the split, except for a few numbers per photo, its true
+    embedding and KID's features (see `tintype.metrics.distributions`).
 
     Args:
         predictor: on the reference's device.
         split: the true photos.
         reference: of the split.
-        config: which spaces are measured, and in what batches.
-        grid: where to write a PNG of the best, median and worst photos by CIEDE2000.
+        config: the spaces to measure, and the batch size.
+        grid: path for a PNG of the best, median and worst photos by CIEDE2000.
 
     Raises:
-        ValueError: of fewer than 2 photos; the distances of distributions need variances. Or of Lab planes where the
-            predictor works in another space.
+        ValueError: there are fewer than 2 photos, but the distances of distributions need variances. Or Lab planes are
+            to be measured, but the predictor works in another space.
     """
     if len(split) < 2:
         raise ValueError(f"{len(split)} photo(s) to evaluate on: FID and KID need at least 2; take a larger test split")
@@ -140,13 +140,15 @@ def evaluate_project(
     metrics: Path | None = None,
     samples: Path | None = None,
 ) -> dict[str, float]:
-    """Every metric on a project's test split, also written to `metrics` (flat JSON) and `samples` (PNG) where given.
+    """Return every metric on a project's test split.
 
     Args:
         predictor: on the default device.
         cache: of the project's photos.
         features: the folder of its feature networks, with the reference of its test photos.
-        config: which spaces are measured.
+        config: the spaces to measure, and the batch size.
+        metrics: path to write the metrics to, as flat JSON.
+        samples: path to write a PNG of sample photos to.
     """
     results = evaluate(predictor, cache.split("test"), load_reference(features, default_device()), config, samples)
     if metrics is not None:
@@ -156,12 +158,12 @@ def evaluate_project(
 
 
 def _photos(split: LabSplit, chosen: slice, space: ColorSpace, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Lightness and chroma of some photos, network units."""
+    """Return lightness and chroma of some photos, in network units."""
     return space.split(decode(split.codes[chosen]).to(device))
 
 
 def _row(predictor: Predictor, split: LabSplit, index: int, device: torch.device) -> list[Tensor]:
-    """One photo gray, true and predicted: each (3, H, W) in [0, 1]."""
+    """Return one photo gray, true and predicted, each (3, H, W) in [0, 1]."""
     space = SPACES[predictor.space]
     lightness, chroma = _photos(split, slice(index, index + 1), space, device)
     predicted = predictor.predict(lightness).chroma

@@ -1,4 +1,4 @@
-"""A picture of what an evaluation saw."""
+"""A grid of sample photos from an evaluation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tintype.color.lab import to_uint8
 
 COLUMNS = ("gray", "truth", "prediction")
 MARGIN = 6  # pixels
-LABELS = 100  # pixels, width of the labels' column
+LABELS = 100  # pixels, width of the label column
 FONT = 16  # pixels
 
 
 def best_median_worst(difference: Sequence[float], count: int) -> list[tuple[int, str]]:
-    """Index and label of the `count` photos of the least, the middle and the largest difference, each photo once."""
+    """Return index and label of the `count` photos with the least, median and largest difference, each photo once."""
     order = sorted(range(len(difference)), key=difference.__getitem__)
     middle = max(0, (len(order) - count) // 2)
     groups = {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:]}
@@ -28,9 +28,14 @@ def best_median_worst(difference: Sequence[float], count: int) -> list[tuple[int
 
 
 def write_grid(path: Path, rows: Sequence[tuple[str, Sequence[Tensor]]]) -> None:
-    """Write a PNG with a label and three square photos (3, H, W) in [0, 1] a row: gray, truth, prediction.
+    """Write a PNG in which each row has a label and three square photos: gray, truth and prediction.
 
-    Small photos are enlarged by a whole factor, so that their pixels stay what they are; large ones are scaled to 256.
+    Small photos are enlarged by an integer factor, which keeps their pixels as they are. Large photos are scaled to
+    256.
+
+    Args:
+        path: of the PNG.
+        rows: labels, and photos (3, H, W) in [0, 1].
     """
     from PIL import Image, ImageDraw, ImageFont
 

@@ -1,4 +1,4 @@
-"""Distances of photos pixel by pixel, in whatever three planes they are given. All per photo: (B, 3, H, W) -> (B,)."""
+"""Pixelwise metrics for any three planes. Each is per photo: (B, 3, H, W) -> (B,)."""
 
 from __future__ import annotations
 
@@ -7,36 +7,42 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 PSNR_CAP = 100.0
-"""dB. Equal photos would have infinitely many and make any mean infinite; an error of one 8-bit step in one value of
-a 256x256 photo is 101."""
+"""Upper limit of PSNR, dB.
+
+Equal photos have an infinite PSNR, which would make any mean infinite. An error of one 8-bit step in one value of a
+256x256 photo gives 101.
+"""
 
 
 def squared_error(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Mean over the photo, values in [0, 1]."""
+    """Return the squared error, averaged over the photo. Values are in [0, 1]."""
     return (predicted - truth).square().flatten(1).mean(dim=1)
 
 
 def absolute_error(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Mean over the photo, values in [0, 1]."""
+    """Return the absolute error, averaged over the photo. Values are in [0, 1]."""
     return (predicted - truth).abs().flatten(1).mean(dim=1)
 
 
 def custom_accuracy(predicted: Tensor, truth: Tensor) -> Tensor:
-    """The share of pixels whose difference d has max|d| < 0.14 and ||d||_2 < 0.17, values in [0, 1]: system B's."""
+    """Return system B's accuracy: the share of pixels whose difference d has max|d| < 0.14 and ||d||_2 < 0.17.
+
+    Values are in [0, 1].
+    """
     difference = predicted - truth
     near = (difference.abs().amax(dim=1) < 0.14) & (difference.square().sum(dim=1).sqrt() < 0.17)
     return near.float().flatten(1).mean(dim=1)
 
 
 def psnr(squared_error: Tensor) -> Tensor:
-    """10 log10(1 / MSE) dB of any mean squared errors of values in [0, 1], at most `PSNR_CAP`."""
+    """Return 10 log10(1 / MSE) in dB of any mean squared errors of values in [0, 1], at most `PSNR_CAP`."""
     return (-10 * torch.log10(squared_error)).clamp(max=PSNR_CAP)
 
 
 def ssim(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity with a Gaussian window, sigma 1.5, 11x11, on photos reflected at their border.
+    """Return the structural similarity with a Gaussian window, sigma 1.5, 11x11, on photos reflected at their border.
 
-    (The reflection is torchmetrics' way; scikit-image takes its mean without a border of 5 pixels.)
+    torchmetrics reflects the photos. scikit-image averages without a border of 5 pixels instead.
 
     Source: Wang, Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861.
     """
@@ -46,7 +52,7 @@ def ssim(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def ssim_map(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Return the similarity at each pixel, (B, 3, H, W), whose mean `ssim` is; sides of at least 6 pixels."""
+    """Return the similarity at each pixel, (B, 3, H, W), whose mean is `ssim`. Sides must have at least 6 pixels."""
     _, similarity = structural_similarity_index_measure(
         predicted, truth, sigma=1.5, data_range=1.0, reduction="none", return_full_image=True
     )

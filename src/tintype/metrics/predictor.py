@@ -1,4 +1,4 @@
-"""What is measured: a trained generator or a baseline, as a function from lightness to chroma."""
+"""The object of an evaluation: a trained generator or a baseline, as a function from lightness to chroma."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tintype.models.prediction import Prediction, predict_at
 
 
 class Predictor(NamedTuple):
-    """Predicts the chroma of photos."""
+    """A predictor of the chroma of photos."""
 
     predict: Callable[[Tensor], Prediction]
-    """Of lightness (B, 1, H, W), network units of the space; in eval mode."""
+    """Called with lightness (B, 1, H, W), in network units of the space. A generator is in eval mode."""
     space: str = "lab"
-    """Of `tintype.color.spaces.SPACES`."""
+    """A name of `tintype.color.spaces.SPACES`."""
     classes: Sequence[str] = ()
-    """Names of the class logits; () without a class branch."""
+    """Names of the class logits. () without a class branch."""
 
 
 def load_predictor(model: Path, device: torch.device | str) -> Predictor:
-    """The generator in a folder of weights."""
+    """Return a predictor with the generator saved in a folder."""
     generator, card = load_generator(model, device=device)
     space = SPACES[card.generator.space]
 

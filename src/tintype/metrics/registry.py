@@ -1,7 +1,7 @@
-"""What is measured, by name; `tintype.metrics.evaluation` measures it.
+"""The metrics by name. `tintype.metrics.evaluation` computes them.
 
-A full name is the metric's, then the feature network's suffix where one made the value, then the space where it is not
-RGB: `psnr`, `fid_lite2`, `kid_lite2_lab_planes`.
+A full name is the metric's name, then the suffix of the feature network if one computed the value, then the space if it
+is not RGB: `psnr`, `fid_lite2`, `kid_lite2_lab_planes`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tintype.errors import UserError
 
 @dataclass(frozen=True)
 class Metric:
-    """How to read a value.
+    """How to read a metric's value.
 
     Attributes:
-        direction: which is better; None where neither is.
-        digits: after the decimal point, in tables.
+        direction: which values are better, or None if neither is.
+        digits: digits after the decimal point, in tables.
         description: one line.
-        by: of the feature networks that make it, the suffixes of its name; () where none does.
-        in_lab_planes: is also taken in that space.
+        by: suffixes of the feature networks that can compute it. () if none does.
+        in_lab_planes: whether it is also measured in that space.
     """
 
     direction: Literal["min", "max"] | None
@@ -34,7 +34,7 @@ class Metric:
 
 
 SUFFIXES = {"efficientnet_lite": "_lite2", "imagenet": ""}
-"""Of metrics' names, by ``features.network``."""
+"""Suffix of metric names by ``features.network``."""
 LITE2, IMAGENET = SUFFIXES.values()
 
 METRICS = {
@@ -68,13 +68,13 @@ LAB_PLANES = "_lab_planes"
 
 
 def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, torchvision: bool = False) -> list[str]:
-    """The full names that `evaluate` returns, in order.
+    """Return the full names that `evaluate` returns, in order.
 
     Args:
-        suffix: the feature network's.
+        suffix: of the feature network.
         spaces: as in ``evaluate.spaces``.
-        classes: with `class_accuracy`.
-        torchvision: with `fid_torchvision`.
+        classes: whether to include `class_accuracy`.
+        torchvision: whether to include `fid_torchvision`.
     """
     rgb = {
         name: name + suffix if metric.by else name
@@ -90,7 +90,7 @@ def metric_names(suffix: str, spaces: Iterable[str], *, classes: bool = False, t
 
 
 def metric_of(name: str) -> Metric:
-    """The metric behind a full name. Raises `UserError` if there is no such metric."""
+    """Return the metric of a full name. Raises `UserError` if there is no such metric."""
     base = name.removesuffix(LAB_PLANES)
     for suffix in SUFFIXES.values():
         if name in metric_names(suffix, ["lab_planes"], classes=True, torchvision=True):
@@ -104,7 +104,7 @@ def metric_of(name: str) -> Metric:
 
 
 def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "max"]:
-    """Which way `metric` ranks rows. Raises `UserError` if it is not one of `measured`, or ranks nothing."""
+    """Return the direction in which `metric` ranks rows. Raises `UserError` if it is not measured or ranks nothing."""
     ranking = {name: direction for name in measured if (direction := metric_of(name).direction)}
     if metric not in ranking:
         raise UserError(f"register.metric = {metric!r}: not measured here; allowed: {', '.join(ranking)}")
@@ -112,7 +112,7 @@ def ranking_direction(metric: str, measured: Iterable[str]) -> Literal["min", "m
 
 
 def check_names(project: Project) -> None:
-    """Refuse metrics that a project names but will not measure, and those that nobody does, before any work.
+    """Refuse metrics that a project names but will not measure, and unknown metrics, before any work.
 
     Raises `UserError`.
     """

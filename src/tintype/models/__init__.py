@@ -1,8 +1,8 @@
-"""Generators and discriminators, picked by name.
+"""Generators and discriminators, selected by name.
 
-A generator is called with lightness (B, 1, H, W) and gives a `Prediction`; a discriminator is called with lightness
-and chroma (B, planes, H, W) and gives logits (B, 1, h, w). All are in network units of a space of
-`tintype.color.spaces.SPACES`; H and W may have any size.
+A generator takes lightness (B, 1, H, W) and returns a `Prediction`. A discriminator takes lightness and chroma (B,
+planes, H, W) and returns logits (B, 1, h, w); `ProjectedDiscriminator` returns (B, 4, h, w). All are in network units
+of a space of `tintype.color.spaces.SPACES`. H and W can be any size.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ GENERATORS: dict[str, Callable[[Generator, int, int], nn.Module]] = {
     "resnet18_unet": lambda config, classes, image_size: ResNet18UNet(config),
     "timm_unet": lambda config, classes, image_size: TimmUNet(config),
 }
-"""Called with the config, the number of classes and the side of the training photos; only `UNet` has classes."""
+"""Constructors, called with the config, the number of classes and the side of the training photos.
+
+Only `UNet` uses the classes.
+"""
 
 DISCRIMINATORS: dict[str, Callable[[Discriminator, ColorSpace, int], nn.Module]] = {
     "patch": lambda config, space, image_size: PatchGAN(config, 1 + space.planes),
@@ -52,15 +55,15 @@ DISCRIMINATORS: dict[str, Callable[[Discriminator, ColorSpace, int], nn.Module]]
     "unet": lambda config, space, image_size: UNetDiscriminator(config, 1 + space.planes),
     "projected": lambda config, space, image_size: ProjectedDiscriminator(config, space),
 }
-"""Called with the config, the space in which it sees photos, and the side of the training photos."""
+"""Constructors, called with the config, the space in which photos are seen, and the side of the training photos."""
 
 
 def build_generator(config: Generator, classes: int, image_size: int) -> nn.Module:
-    """A generator with fresh weights, drawn from torch's global generator.
+    """Return a generator with fresh weights, drawn from torch's global generator.
 
     Args:
-        config: which one, and how large.
-        classes: 0 for no class branch.
+        config: architecture and size.
+        classes: number of classes. 0 means no class branch.
         image_size: side of the training photos, pixels.
     """
     generator = GENERATORS[config.architecture](config, classes, image_size)
@@ -68,11 +71,11 @@ def build_generator(config: Generator, classes: int, image_size: int) -> nn.Modu
 
 
 def build_discriminator(config: Discriminator, space: str, image_size: int) -> nn.Module:
-    """A discriminator with fresh weights, drawn from torch's global generator.
+    """Return a discriminator with fresh weights, drawn from torch's global generator.
 
     Args:
-        config: which one, and how large.
-        space: in which it sees photos, a name of `tintype.color.spaces.SPACES`.
+        config: architecture and size.
+        space: space in which it sees photos, a name of `tintype.color.spaces.SPACES`.
         image_size: side of the training photos, pixels.
     """
     discriminator = DISCRIMINATORS[config.architecture](config, SPACES[space], image_size)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class SelfAttention(nn.Module):
-    """Each pixel adds what it finds at all others: (B, C, H, W) -> the same; the identity until `gamma` has learned.
+    """Self-attention over all pixels: (B, C, H, W) -> the same shape. It is the identity until `gamma` has learned.
 
-    Time and memory grow with (H W)^2. Source: arXiv:1805.08318, section 3, whose letters these are; h has C/2 channels
-    as in the authors' code, whose max pooling of f and h is left out.
+    Time and memory grow with (H W)^2. The letters are those of the source. h has C/2 channels, as in the authors' code.
+    Their max pooling of f and h is left out. Source: arXiv:1805.08318, section 3.
 
     Args:
         channels: C, at least 8.
@@ -26,8 +26,8 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Look at the whole grid from each of its pixels."""
-        # one head, one token a pixel: (B, 1, H W, channels)
+        """Attend from each pixel to the whole grid."""
+        # one head, one token per pixel: (B, 1, H W, channels)
         query, key, value = (conv(x).flatten(2).transpose(1, 2)[:, None] for conv in (self.g, self.f, self.h))
         found = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # SAGAN does not scale
         return x + self.gamma * self.v(found[:, 0].transpose(1, 2).unflatten(2, x.shape[2:]))

@@ -1,4 +1,4 @@
-"""What the networks are made of."""
+"""Building blocks of the networks."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class UpBlock(nn.Sequential):
 
 
 def bounded(space: ColorSpace) -> nn.Module:
-    """The last activation of a generator: into the range of the space's chroma."""
+    """Return the last activation of a generator, which maps to the range of the space's chroma."""
     return nn.Tanh() if space.signed else nn.Sigmoid()
 
 
 def padded(x: Tensor, stride: int) -> Tensor:
-    """Repeat the last row and column until H and W are multiples of `stride`; `x` itself where they are.
+    """Repeat the last row and column until H and W are multiples of `stride`. Return `x` itself if they already are.
 
-    For networks that halve the size and double it again: pad before, crop the output to the photo's size after.
+    This is for networks that halve the size and double it again: pad before, and crop the output to the photo's size.
     """
     height, width = x.shape[-2:]
     below, right = -height % stride, -width % stride
@@ -50,9 +50,9 @@ def padded(x: Tensor, stride: int) -> Tensor:
 
 
 def init_he(module: nn.Module) -> None:
-    """Draw convolutions so that leaky ReLUs keep the variance where no batch norm does (He et al., arXiv:1502.01852).
+    """Draw convolution weights so that leaky ReLUs keep the variance without batch norm (He et al., arXiv:1502.01852).
 
-    For ``network.apply(init_he)``; draws from torch's global generator.
+    For ``network.apply(init_he)``. Draws from torch's global generator.
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, a=0.2)
@@ -61,9 +61,9 @@ def init_he(module: nn.Module) -> None:
 
 
 def init_pix2pix(module: nn.Module) -> None:
-    """Draw convolutions and dense layers from N(0, 0.02), batch norm's scales from N(1, 0.02), biases 0 (pix2pix).
+    """Draw convolutions and dense layers from N(0, 0.02) and batch norm scales from N(1, 0.02); zero biases (pix2pix).
 
-    For ``network.apply(init_pix2pix)``; draws from torch's global generator.
+    For ``network.apply(init_pix2pix)``. Draws from torch's global generator.
     """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)

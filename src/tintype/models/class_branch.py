@@ -11,16 +11,17 @@ from tintype.models.blocks import DownBlock
 
 
 class ClassBranch(nn.Module):
-    """The third encoder block's output (B, c_in, H, W) -> what it tells the decoder (B, 8f), class logits (B, classes).
+    """The class branch of a generator, on the third encoder block's output (B, c_in, H, W).
 
-    Three more encoder blocks (fewer where the grid is 1x1 before that), flattened. A grid of another size than in
-    training is averaged to that size first.
+    It returns features for the decoder (B, 8f) and class logits (B, classes). It has three more encoder blocks (fewer
+    if the grid is 1x1 before that), whose output is flattened. If the grid has another size than in training, it is
+    average-pooled to that size first.
 
     Args:
         c_in: channels of the input.
-        filters: f, of the generator's first block.
+        filters: f, filters of the generator's first block.
         classes: at least 1.
-        side: of the input's grid in training, H = W.
+        side: side of the input's grid in training, H = W.
         dropout: of the class head.
     """
 
@@ -41,6 +42,6 @@ class ClassBranch(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at the whole photo."""
+        """Return the features for the decoder and the class logits."""
         x = F.adaptive_avg_pool2d(self.blocks(x), self.side).flatten(1)
         return self.fusion(x), self.head(x)

@@ -1,4 +1,4 @@
-"""Color by classification: from a distribution over bins of ab in each pixel to chroma."""
+"""Color by classification: decoding a distribution over ab bins per pixel into chroma."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from tintype.color.lab import AB_MAX
 
 
 class DecodeBins(nn.Module):
-    """Bin logits (B, Q, h, w) -> ab in network units, (B, 2, scale * h, scale * w); float32 under autocast too.
+    """Decodes bin logits (B, Q, h, w) to ab in network units, (B, 2, scale * h, scale * w).
 
-    Source: arXiv:1603.08511, section 2.3; the annealed mean is taken on the small grid and enlarged.
+    The annealed mean is taken on the small grid and then enlarged. The result is float32, even under autocast. Source:
+    arXiv:1603.08511, section 2.3.
 
     Args:
         temperature: of the annealed mean.
-        scale: how many times larger the answer is.
+        scale: factor by which the output is larger.
     """
 
     def __init__(self, temperature: float, scale: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""The discriminator that judges a photo as a whole."""
+"""The discriminator that judges a whole photo."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tintype.models.blocks import init_pix2pix
 from tintype.models.patch import patch_blocks, patch_widths
 
 SIDE = 4
-"""Of the grid that is flattened, at most."""
+"""Largest side of the grid that is flattened."""
 
 
 class DenseDiscriminator(nn.Module):
-    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, 1, 1): real or made up.
+    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, 1, 1), real or fake.
 
-    The blocks of `PatchGAN`, averaged to a small grid and flattened, then two dense layers; these are narrow, for the
-    flowers102 table's report counts about as many parameters as with `PatchGAN`.
+    It uses the blocks of `PatchGAN`, average-pools them to a small grid, flattens it, and applies two dense layers.
+    These are narrow because the flowers102 table's report counts about as many parameters as with `PatchGAN`.
 
     Args:
         config: width, layers and norm.
         planes: of lightness and chroma together.
-        image_size: side of the training photos, pixels; other sizes work too.
+        image_size: side of the training photos, pixels. Other sizes work, too.
     """
 
     def __init__(self, config: Discriminator, planes: int, image_size: int) -> None:

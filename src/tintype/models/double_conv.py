@@ -1,4 +1,4 @@
-"""The U-Net of double convolutions, and the autoencoder that is the same without skips."""
+"""The U-Net of double convolutions, and the autoencoder, which is the same network without skips."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tintype.models.prediction import Prediction
 
 
 class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions, a leaky ReLU after each, then dropout: (B, c_in, H, W) -> (B, c_out, H, W)."""
+    """Two 3x3 convolutions, each with a leaky ReLU, then dropout: (B, c_in, H, W) -> (B, c_out, H, W)."""
 
     def __init__(self, c_in: int, c_out: int, *, dropout: float = 0.0) -> None:
         layers: list[nn.Module] = []
@@ -24,7 +24,7 @@ class DoubleConv(nn.Sequential):
 
 
 class Scaling(nn.Sequential):
-    """Batch norm, then half or twice the size: (B, c_in, H, W) -> (B, c_out, H/2, W/2) or (B, c_out, 2H, 2W)."""
+    """Batch norm, then half or double the size: (B, c_in, H, W) -> (B, c_out, H/2, W/2) or (B, c_out, 2H, 2W)."""
 
     def __init__(self, c_in: int, c_out: int, *, up: bool, norm: bool) -> None:
         convolution = (nn.ConvTranspose2d if up else nn.Conv2d)(c_in, c_out, 4, 2, padding=1)
@@ -32,19 +32,19 @@ class Scaling(nn.Sequential):
 
 
 class DoubleConvNet(nn.Module):
-    """(B, c_in, H, W) -> (B, c_out, H, W), unbounded; H and W are padded to multiples of ``2**depth``.
+    """(B, c_in, H, W) -> (B, c_out, H, W), unbounded. H and W are padded to multiples of ``2**depth``.
 
-    Levels of double convolutions with separate scaling blocks between them, as the flowers102 table's report draws it;
-    batch norm before each scaling and dropout near the input are the imagenet4k table's.
+    Separate scaling blocks connect levels of double convolutions, as drawn in the flowers102 table's report. Batch norm
+    before each scaling and dropout near the input come from the imagenet4k table.
 
     Args:
         c_in: planes of the input.
         c_out: planes of the output.
-        filters: of the first level; level i has ``filters * min(2**i, 8)``.
+        filters: of the first level. Level i has ``filters * min(2**i, 8)``.
         depth: how often the size is halved.
         dropout: of the encoder's first two levels.
-        norm: whether there is batch norm.
-        skips: whether each decoder level also sees the encoder's.
+        norm: whether to use batch norm.
+        skips: whether each decoder level also sees the encoder level of its size.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class DoubleConvNet(nn.Module):
         self.apply(init_he)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Down, and up again."""
+        """Encode, then decode."""
         height, width = x.shape[-2:]
         x, seen = padded(x, self.stride), []
         for level, down in zip(self.encoder, self.down, strict=True):
@@ -88,7 +88,7 @@ class DoubleConvNet(nn.Module):
 
 
 class DoubleConvGenerator(nn.Module):
-    """Lightness to chroma: (B, 1, H, W) -> `Prediction`.
+    """Predicts chroma from lightness: (B, 1, H, W) -> `Prediction`.
 
     Args:
         config: width, depth, dropout and space.

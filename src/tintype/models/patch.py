@@ -12,10 +12,10 @@ from tintype.models.blocks import DownBlock, init_pix2pix
 
 
 class PatchGAN(nn.Module):
-    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, h, w), one a patch: real or made up.
+    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, h, w), one per patch, real or fake.
 
-    With 3 layers a logit sees 70x70 pixels, and 256x256 pixels make 30x30 logits.
-    Source: arXiv:1611.07004, section 6.1.2.
+    With 3 layers, a logit sees 70x70 pixels, and 256x256 pixels give 30x30 logits. Source: arXiv:1611.07004, section
+    6.1.2.
 
     Args:
         config: width, layers and norm.
@@ -34,12 +34,12 @@ class PatchGAN(nn.Module):
 
 
 def patch_widths(config: Discriminator) -> list[int]:
-    """The channels after each block."""
+    """Return the number of channels after each block."""
     return [config.filters * min(2**i, 8) for i in range(config.layers + 1)]
 
 
 def patch_blocks(config: Discriminator, planes: int) -> list[DownBlock]:
-    """All blocks before the logits: ``layers`` that halve the size, and one more of stride 1."""
+    """Return all blocks before the logits: ``layers`` blocks that halve the size, and one of stride 1."""
     norm, widths = config.norm == "batch", patch_widths(config)
     return [
         DownBlock(planes, widths[0], norm=False),

@@ -1,4 +1,4 @@
-"""The discriminator of Projected GANs: it judges a photo by what a frozen ImageNet network sees in it."""
+"""The discriminator of Projected GANs, which judges a photo by its features in a frozen ImageNet network."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tintype.features.backbones import Backbone, imagenet_weights
 from tintype.models.blocks import padded
 
 NETWORK = "tf_efficientnet_lite1"
-"""The paper's choice, too; features are measured with another, EfficientNet-Lite2."""
+"""The paper's choice, too. The metrics use another network, EfficientNet-Lite2."""
 LEVELS = 4
-"""The features used are at 1/4, 1/8, 1/16 and 1/32 of the photo's size."""
+"""Number of levels used: the features at 1/4, 1/8, 1/16 and 1/32 of the photo's size."""
 
 
 class ProjectedDiscriminator(nn.Module):
-    """(lightness (B, 1, H, W), chroma (B, planes, H, W)) -> logits (B, 4, H/4, W/4), one a level and a place.
+    """(lightness (B, 1, H, W), chroma (B, planes, H, W)) -> logits (B, 4, H/4, W/4), one per level and position.
 
-    The network is frozen, and so are the random convolutions that mix its channels and, from coarse to fine, its
-    levels. What learns is a small convolutional network for each level. A level has one logit for each of its places,
-    repeated up to the finest level's, so that all levels weigh the same in a mean.
+    The backbone is frozen. So are the random convolutions that mix its channels and, from coarse to fine, its levels.
+    Only a small convolutional network per level learns. A level has one logit per position. They are repeated up to the
+    finest level's size, so that all levels have equal weight in a mean.
 
     Source: Sauer et al. 2021, arXiv:2111.01007, section 3.
 
     Args:
         config: ``filters`` is the width of the mixed features.
-        space: in which it sees photos.
+        space: space in which it sees photos.
 
     Raises:
-        UserError: the ImageNet weights cannot be had.
+        UserError: the ImageNet weights are not available.
     """
 
     def __init__(self, config: Discriminator, space: ColorSpace) -> None:
@@ -57,13 +57,13 @@ class ProjectedDiscriminator(nn.Module):
         )
 
     def train(self, mode: bool = True) -> ProjectedDiscriminator:
-        """As every module's; but the frozen network keeps the running means that it has."""
+        """Set the training mode of everything but the backbone, which keeps its running means."""
         super().train(mode)
         self.backbone.eval()
         return self
 
     def forward(self, lightness: Tensor, chroma: Tensor) -> Tensor:
-        """Judge each place."""
+        """Judge each position."""
         rgb = padded(self.space.to_rgb(lightness, chroma.to(lightness)), self.backbone.reductions[-1])
         levels = self.backbone(rgb.contiguous(memory_format=torch.channels_last))[-LEVELS:]
         logits = []
@@ -81,5 +81,5 @@ class ProjectedDiscriminator(nn.Module):
 
 
 def _normalized(level: Tensor) -> Tensor:
-    """Each position's channels with a mean square of 1, so that all levels weigh the same in the random mixing."""
+    """Scale each position's channels to a mean square of 1, so that all levels have equal weight in the mixing."""
     return F.normalize(level, dim=1) * level.shape[1] ** 0.5

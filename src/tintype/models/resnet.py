@@ -1,4 +1,4 @@
-"""The U-Net whose encoder is ImageNet's ResNet-18."""
+"""The U-Net with a ResNet-18 encoder, which can start from ImageNet weights."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from tintype.models.blocks import UpBlock, bounded, init_pix2pix, padded
 from tintype.models.prediction import Prediction
 
 MEAN, STD = 0.449, 0.226
-"""Of ImageNet's sRGB in [0, 1], the mean of its three channels'; what that leaves out, batch norm takes away."""
+"""ImageNet's mean and standard deviation of sRGB in [0, 1], averaged over the three channels.
+
+Batch norm absorbs what the average leaves out.
+"""
 
 
 class ResNet18UNet(nn.Module):
-    """Lightness to chroma: (B, 1, H, W) -> `Prediction`; H and W are padded to multiples of 32.
+    """Predicts chroma from lightness: (B, 1, H, W) -> `Prediction`. H and W are padded to multiples of 32.
 
-    The encoder's state dict has the names and shapes of torchvision's `resnet18`, but for the first convolution, which
-    sees one plane. Each decoder block doubles the size and fuses the encoder's features of that size, the last one the
-    photo itself. A smaller take on fastai's DynamicUnet, with transposed convolutions in place of pixel shuffles.
+    The encoder's state dict has the names and shapes of torchvision's `resnet18`, except for the first convolution,
+    which sees one plane. Each decoder block doubles the size and fuses the encoder's features of that size. The last
+    block fuses the photo itself. This is a smaller version of fastai's DynamicUnet, with transposed convolutions
+    instead of pixel shuffles.
 
     Args:
-        config: its space.
+        config: the space.
     """
 
     def __init__(self, config: Generator) -> None:
@@ -53,7 +57,11 @@ class ResNet18UNet(nn.Module):
         return Prediction(self.to_chroma(x)[..., :height, :width])
 
     def encode(self, lightness: Tensor) -> list[Tensor]:
-        """Lightness (B, 1, H, W) -> the gray photo as the encoder sees it, and the features at 1/2, 1/4 ... 1/32."""
+        """Return the gray photo as the encoder sees it, and its features at 1/2, 1/4 ... 1/32 of the size.
+
+        Args:
+            lightness: (B, 1, H, W).
+        """
         x = (self.space.gray(lightness)[:, :1] - MEAN) / STD  # R = G = B
         features = [x]
         for name, stage in self.encoder.items():
@@ -64,7 +72,7 @@ class ResNet18UNet(nn.Module):
 
 
 class FuseBlock(nn.Module):
-    """Twice the size, and what the encoder saw there: (B, c_in, H, W), (B, c_skip, 2H, 2W) -> (B, c_out, 2H, 2W)."""
+    """Doubles the size and fuses the skip: (B, c_in, H, W), (B, c_skip, 2H, 2W) -> (B, c_out, 2H, 2W)."""
 
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
@@ -79,12 +87,13 @@ class FuseBlock(nn.Module):
 
 
 def resnet_from_imagenet(generator: nn.Module) -> None:
-    """Give a `ResNet18UNet`'s encoder torchvision's ImageNet weights, downloaded where they are not yet.
+    """Load torchvision's ImageNet weights into a `ResNet18UNet`'s encoder, downloading them if necessary.
 
-    The first convolution's are summed over red, green and blue, which is what they do to a photo of three equal planes.
+    The first convolution's weights are summed over red, green and blue. For a photo of three equal planes this gives
+    the same result.
 
     Raises:
-        UserError: they cannot be had; one line that says which file to put where.
+        UserError: the weights are not available. One line says which file to put where.
     """
     assert isinstance(generator, ResNet18UNet)
     published = fetch_weights(PUBLISHED["resnet18"], "generator.weights")

@@ -11,10 +11,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def spectrally_normalized(network: Network) -> Network:
-    """Divide the weights of every convolution and dense layer by their largest singular value; gives `network` back.
+    """Divide the weights of every convolution and dense layer by their largest singular value. Return `network`.
 
-    The value is followed by one step of power iteration at each forward in training mode. A layer's own weights are
-    then called ``parametrizations.weight.original``. Frozen layers stay as they are.
+    One step of power iteration updates the singular value at each forward pass in training mode. A layer's own weights
+    are then called ``parametrizations.weight.original``. Frozen layers do not change.
 
     Source: arXiv:1802.05957; on the generator too: arXiv:1805.08318, section 4.1.
     """

@@ -1,4 +1,4 @@
-"""Generators on disk: safetensors and a JSON card, nothing that runs code when it is read."""
+"""Saved generators: safetensors and a JSON card. Reading them runs no code."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CARD = "generator.json"
 
 
 class GeneratorCard(Section):
-    """What must be known of a generator to build it again and to use it."""
+    """The information needed to rebuild a generator and to use it."""
 
     generator: Generator
     classes: list[str]
-    """Names in the order of the class logits; empty without a class branch."""
+    """Names in the order of the class logits. Empty without a class branch."""
     image_size: int
     """Side of the training photos, pixels."""
 
@@ -30,17 +30,17 @@ class GeneratorCard(Section):
 def save_generator(
     folder: Path, generator: nn.Module, *, config: Generator, classes: list[str], image_size: int
 ) -> None:
-    """Write ``generator.safetensors`` and ``generator.json`` into `folder`, each whole or not at all.
+    """Write ``generator.safetensors`` and ``generator.json`` to `folder`, each completely or not at all.
 
     Args:
-        folder: made where there is none.
-        generator: as `build_generator` made it of `config`, ``len(classes)`` and `image_size`; on any device.
+        folder: created if it does not exist.
+        generator: as built by `build_generator` from `config`, ``len(classes)`` and `image_size`, on any device.
         config: its section of the params.
-        classes: names of the class branch's classes, [] without one.
+        classes: names of the class branch's classes. [] without a class branch.
         image_size: side of the training photos, pixels.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # contiguous: safetensors refuses channels_last
+    # contiguous, because safetensors refuses channels_last
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
@@ -50,7 +50,7 @@ def save_generator(
 
 
 def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, GeneratorCard]:
-    """The generator saved in `folder`, in eval mode on `device`, and its card.
+    """Return the generator saved in `folder`, in eval mode on `device`, and its card.
 
     Raises:
         FileNotFoundError: one of the two files is missing.
@@ -63,9 +63,9 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn
             raise FileNotFoundError(f"{folder / name}: no such file; a saved generator is {WEIGHTS} and {CARD}")
     try:
         card = validated(GeneratorCard, json.loads((folder / CARD).read_text(encoding="utf-8")), where=CARD)
-        with torch.device("meta"):  # no memory, no time and no random numbers for weights that are replaced at once
+        with torch.device("meta"):  # needs no memory, time or random numbers for weights that are replaced at once
             generator = build_generator(card.generator, len(card.classes), card.image_size)
-        # Copies, which torch aligns: a weight's place in the file must not decide the last bits of what is computed.
+        # Copy, so that torch aligns the weights. Their position in the file must not affect the last bits of results.
         weights = {name: value.clone() for name, value in load_file(folder / WEIGHTS).items()}
         generator.load_state_dict(weights, assign=True)
     except (SafetensorError, RuntimeError, ValueError) as error:
@@ -74,5 +74,5 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 of ``generator.safetensors``, hexadecimal: the identity of a trained generator."""
+    """Return the SHA-256 of ``generator.safetensors`` in hexadecimal, which identifies a trained generator."""
     return sha256_of(folder / WEIGHTS)

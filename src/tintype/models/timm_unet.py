@@ -1,4 +1,4 @@
-"""The U-Net on an encoder of timm, with ImageNet's weights where asked for; its decoder is light."""
+"""The U-Net with an encoder from timm and a light decoder. The encoder can start from ImageNet weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tintype.models.color_bins import DecodeBins
 from tintype.models.prediction import Prediction
 
 STRIDE = 32
-"""The encoder's last level is so many times smaller than the photo."""
+"""Downsampling factor of the encoder's last level."""
 
 
 class TimmUNet(nn.Module):
-    """Lightness to chroma: (B, 1, H, W) -> `Prediction`; H and W are padded to multiples of 32.
+    """Predicts chroma from lightness: (B, 1, H, W) -> `Prediction`. H and W are padded to multiples of 32.
 
-    The encoder sees the gray photo as sRGB. Three decoder blocks, of 4, 2 and 1 times ``filters`` channels, lead from
-    1/32 of the photo's size to 1/4, where chroma is predicted: the eye sees it no finer, and a photo's own lightness
-    carries the edges. It is then enlarged to the photo's size.
+    The encoder sees the gray photo as sRGB. Three decoder blocks with 4, 2 and 1 times ``filters`` channels lead from
+    1/32 of the photo's size to 1/4, where chroma is predicted. The eye does not see chroma any finer, and the photo's
+    own lightness carries the edges. The chroma is then enlarged to the photo's size.
 
     Args:
-        config: encoder, filters, space, head and how the encoder's batch norm behaves.
+        config: encoder, filters, space, head and the mode of the encoder's batch norm.
 
     Raises:
-        UserError: timm has no such encoder, or it has no feature pyramid.
+        UserError: timm has no such encoder, or the encoder has no feature pyramid.
     """
 
     def __init__(self, config: Generator) -> None:
@@ -51,10 +51,10 @@ class TimmUNet(nn.Module):
             else DecodeBins(config.temperature, scale=1)
         )
         self.apply(init_he)
-        self.encoder = encoder  # after the others: timm's own draws stay
+        self.encoder = encoder  # after `apply`, to keep timm's own initialization
 
     def train(self, mode: bool = True) -> TimmUNet:
-        """As every module's; but frozen batch norm keeps the running means that it has."""
+        """Set the training mode. Frozen batch norm stays in eval mode and keeps its running means."""
         super().train(mode)
         if self.frozen_norm:
             for module in self.encoder.modules():
@@ -72,7 +72,7 @@ class TimmUNet(nn.Module):
         small = F.avg_pool2d(lightness, 4)
         if self.to_bins is None:
             chroma = self.space.enlarged(small, self.to_chroma(x).float(), lightness)
-            if not self.training:  # there the losses would learn to undo it
+            if not self.training:  # in training, the generator would learn to undo the gain
                 chroma = self.chroma_gain * chroma
             chroma = chroma.clamp(-1 if self.space.signed else 0, 1)  # bicubic may overshoot
             return Prediction(chroma[..., :height, :width])
@@ -85,7 +85,7 @@ class TimmUNet(nn.Module):
 
 
 class FuseBlock(nn.Module):
-    """Twice the size, beside what the encoder saw there: (B, c_in, H, W), (B, c_skip, 2H, 2W) -> (B, c_out, 2H, 2W)."""
+    """Doubles the size and fuses the skip: (B, c_in, H, W), (B, c_skip, 2H, 2W) -> (B, c_out, 2H, 2W)."""
 
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
@@ -99,10 +99,10 @@ class FuseBlock(nn.Module):
 
 
 def encoder_from_imagenet(generator: nn.Module) -> None:
-    """Give a `TimmUNet`'s encoder its ImageNet weights: see `tintype.features.backbones.imagenet_weights`.
+    """Load ImageNet weights into a `TimmUNet`'s encoder, see `tintype.features.backbones.imagenet_weights`.
 
     Raises:
-        UserError: they cannot be had.
+        UserError: the weights are not available.
     """
     assert isinstance(generator, TimmUNet)
     name = generator.encoder.name

@@ -1,4 +1,4 @@
-"""The U-Net of pix2pix; where asked for, with a class branch, self-attention, or colors by classification."""
+"""The U-Net of pix2pix, optionally with a class branch, self-attention, or color classification."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from tintype.models.prediction import Prediction
 
 
 class UNet(nn.Module):
-    """Lightness to chroma: (B, 1, H, W) -> `Prediction`; H and W are padded to multiples of ``2**depth``.
+    """Predicts chroma from lightness: (B, 1, H, W) -> `Prediction`. H and W are padded to multiples of ``2**depth``.
 
-    Source: arXiv:1611.07004, section 6.1. The class branch shares the first three encoder blocks, and what it sees of
-    the whole photo joins the bottleneck (the idea of Iizuka et al. 2016, doi:10.1145/2897824.2925974). Self-attention
-    is where the decoder's grid is an eighth of the photo. The bins of colors are classified at a quarter of its size.
+    Source: arXiv:1611.07004, section 6.1. The class branch shares the first three encoder blocks. Its features of the
+    whole photo join the bottleneck (the idea of Iizuka et al. 2016, doi:10.1145/2897824.2925974). Self-attention is
+    applied where the decoder's grid is an eighth of the photo. Color bins are classified at a quarter of the photo's
+    size.
 
     Args:
         config: width, depth, dropout, space and head.
-        classes: 0 for no class branch.
-        image_size: side of the training photos, pixels; other sizes work too once it is trained.
+        classes: number of classes. 0 means no class branch.
+        image_size: side of the training photos, pixels. Once trained, other sizes work, too.
     """
 
     def __init__(self, config: Generator, classes: int, image_size: int) -> None:
@@ -43,7 +44,7 @@ class UNet(nn.Module):
         fused = 8 * f if classes else 0
         classification = config.head == "classification"
         self.decoder = nn.ModuleList(
-            # every block but the first also takes the skip that was put beside its input
+            # every block but the first also takes the skip that was concatenated to its input
             UpBlock(c_in + (c_in if i else fused), c_out, dropout=config.dropout if i < 3 else 0.0)
             for i, (c_in, c_out) in enumerate(pairwise(reversed(widths[1:] if classification else widths)))
         )
@@ -53,7 +54,7 @@ class UNet(nn.Module):
         self.apply(init_pix2pix)
 
     def forward(self, lightness: Tensor) -> Prediction:
-        """Predict chroma, and the photo's class where there is a branch for it."""
+        """Predict chroma and, with a class branch, the photo's class."""
         height, width = lightness.shape[-2:]
         x, skips = padded(lightness, self.stride), []
         for down in self.encoder:

@@ -10,9 +10,9 @@ from tintype.models.double_conv import DoubleConvNet
 
 
 class UNetDiscriminator(nn.Module):
-    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, H, W), one a pixel: real or made up.
+    """(lightness (B, 1, H, W), chroma (B, planes - 1, H, W)) -> logits (B, 1, H, W), one per pixel, real or fake.
 
-    A U-Net of double convolutions, as the generator of the flowers102 table.
+    A U-Net of double convolutions, like the generator of the flowers102 table.
 
     Args:
         config: width, layers and norm.

@@ -1,4 +1,4 @@
-"""Checkpoints: an interrupted training goes on where it was, to the same weights as an unbroken one."""
+"""Checkpoints: an interrupted training resumes and ends with the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from tintype.files import leftovers, replacing
 
 
 def run_key(row: Row, cache: LabCache) -> str:
-    """SHA-256 over all that decides the weights: the row, the photos, the code. Another key is another training."""
+    """Return the SHA-256 of everything that decides the weights: the row, the photos and the code.
+
+    Another key means another training.
+    """
     code = code_hash(Path(__file__).with_name("loop.py"))
     return hashlib.sha256(f"{row.model_dump_json()}\n{cache.digest}\n{code}".encode()).hexdigest()
 
 
 class Checkpoints:
-    """One file, replaced at the ends of epochs. A checkpoint that does not fit or cannot be read is never used.
+    """A single file, replaced at the ends of epochs. A checkpoint that is unreadable or has another key is never used.
 
     Args:
-        path: of the file; deleting it is the caller's, once the weights are safe.
+        path: of the file. The caller deletes it once the weights are safe.
         key: of the training, see `run_key`.
-        every_s: seconds that must have passed since the last one (or the start).
+        every_s: minimum seconds since the last checkpoint (or the start).
     """
 
     def __init__(self, path: Path, key: str, every_s: float) -> None:
@@ -37,7 +40,10 @@ class Checkpoints:
         self.last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved, tensors on the CPU; None, with a line on stderr if a file had to be ignored."""
+        """Return what was saved, with tensors on the CPU, or None.
+
+        A file that has to be ignored is reported with a line on stderr.
+        """
         for rubbish in leftovers(self.path):
             rubbish.unlink(missing_ok=True)
         if not self.path.is_file():
@@ -45,7 +51,7 @@ class Checkpoints:
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             key = state.pop("key")
-        except Exception as error:  # torch.load raises half a dozen kinds, and whichever it is, training can start over
+        except Exception as error:  # torch.load raises many kinds of errors; training can start over after any
             say(f"{self.path}: ignored, it cannot be read ({type(error).__name__}); training starts over")
             return None
         if key != self.key:
@@ -54,11 +60,11 @@ class Checkpoints:
         return state
 
     def due(self) -> bool:
-        """Whether it is time for another one."""
+        """Return whether it is time for another checkpoint."""
         return time.monotonic() - self.last >= self.every_s
 
     def save(self, state: dict[str, Any]) -> None:
-        """Put `state` in the file's place, whole or not at all."""
+        """Replace the file by `state`, completely or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as temporary:
             torch.save({"key": self.key, **state}, temporary)
@@ -66,5 +72,5 @@ class Checkpoints:
 
 
 def say(line: str) -> None:
-    """One line for the user, beside a progress bar if there is one."""
+    """Print one line for the user, next to a progress bar if there is one."""
     tqdm.write(line, file=sys.stderr)

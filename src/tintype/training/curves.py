@@ -1,4 +1,4 @@
-"""Curves as a CSV file: a line an epoch."""
+"""Training curves as a CSV file with one line per epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tintype.training.loop import Record
 
 
 def write_curves(path: Path, curves: list[Record]) -> None:
-    """Write the epochs' records; where an epoch lacks a column (another phase's loss term) its place stays empty."""
+    """Write the epochs' records. A column that an epoch lacks (another phase's loss term) stays empty."""
     columns = list(dict.fromkeys(name for record in curves for name in record))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

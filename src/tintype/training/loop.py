@@ -1,4 +1,4 @@
-"""The training of a row: its phases, epoch by epoch."""
+"""The training loop of a row: its phases, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -29,27 +29,29 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Record = dict[str, float | str]
-"""An epoch of the curves: ``epoch`` (from 1, over all phases), ``phase``, ``lr`` (at its start), the mean of each loss
-term, ``val_mae``, ``val_ciede2000``, ``val_colorfulness``. On a CPU the same training gives the same record, to the
-last bit."""
+"""One epoch of the curves.
+
+It has ``epoch`` (from 1, over all phases), ``phase``, ``lr`` (at its start), the mean of each loss term, ``val_mae``,
+``val_ciede2000`` and ``val_colorfulness``. On a CPU the same training gives the same record, to the last bit.
+"""
 
 Panel: TypeAlias = np.ndarray | None
-"""(H, W, 3) uint8: the validation photos that are looked at, or None without any."""
+"""(H, W, 3) uint8, a picture of some validation photos, or None if there are none."""
 
 Speed = dict[str, float]
-"""How an epoch went by the clock: ``seconds``, and ``photos_per_s`` of its training alone, all processes together."""
+"""Timing of an epoch: ``seconds``, and ``photos_per_s`` of its training alone, over all processes together."""
 
 
 class Trained(NamedTuple):
-    """What training gives."""
+    """The result of training."""
 
     generator: nn.Module
-    """In eval mode; the averaged one where ``training.ema_decay`` is set."""
+    """In eval mode. It is the averaged generator if ``training.ema_decay`` is set."""
     image_size: int
-    """Side of the photos in its last phase, pixels: it is to be used at that."""
+    """Side of the photos in its last phase, pixels. The generator should be used at this size."""
     curves: list[Record]
     is_rank_zero: bool
-    """Whether this process, of those that torchrun started, is the one to write files."""
+    """Whether this is the process that writes files, of those started by torchrun."""
 
 
 def fit(
@@ -62,20 +64,20 @@ def fit(
     device: str = "auto",
     checkpoint_every_s: float = 10.0,
 ) -> Trained:
-    """Train the generator of a row. Interrupted and called again, it goes on from the last checkpoint.
+    """Train the generator of a row. If interrupted and called again, training resumes from the last checkpoint.
 
-    On a CPU the same arguments give the same weights, bit for bit, however often it was interrupted: every random
-    number is a function of the seed, the epoch and the process. Under torchrun all processes train one generator.
+    On a CPU the same arguments give the same weights, bit for bit, however often training was interrupted. Every random
+    number is a function of the seed, the epoch and the process. Under torchrun, all processes train one generator.
 
     Args:
         row: what to train, and how.
         cache: the photos.
-        checkpoint: file that is rewritten at the ends of epochs. It stays: delete it once the weights are safe.
-        features: the folder of feature networks; only a row with a perceptual loss reads it.
-        on_epoch: called in the process of rank 0 after each epoch that is trained now; the last argument paints its
-            panel, see `tintype.training.validation.Validation.panel`.
+        checkpoint: file that is replaced at the ends of epochs. It is not deleted: delete it once the weights are safe.
+        features: the folder of feature networks. Only a row with a perceptual loss reads it.
+        on_epoch: called in the process of rank 0 after each epoch trained in this call. The last argument paints the
+            epoch's panel, see `tintype.training.validation.Validation.panel`.
         device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
-        checkpoint_every_s: least time between two checkpoints, seconds; 0: one an epoch.
+        checkpoint_every_s: minimum time between two checkpoints, seconds. 0 writes one per epoch.
 
     Raises:
         UserError: the row and the photos do not fit together.
@@ -104,7 +106,7 @@ def fit(
     store = Checkpoints(checkpoint, run_key(row, cache), checkpoint_every_s)
     curves: list[Record] = []
 
-    # one process reads, so that all agree on what was found
+    # one process reads, so that all agree on the checkpoint
     if state := fabric.broadcast(store.load() if fabric.is_global_zero else None):
         curves = state["curves"]
         networks.start(plan[len(curves) - 1][0])
@@ -134,7 +136,7 @@ def fit(
         curves.append(record)
         if fabric.is_global_zero:
             now, panel = time.perf_counter(), partial(validation.panel, networks.inference_generator())
-            if store.due():  # before the report: a tracking server that fails must not cost the epoch
+            if store.due():  # before on_epoch: a failing tracking server must not lose the epoch
                 store.save({"networks": networks.state(), "curves": curves})
             on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)}, panel)
     bar.close()
@@ -151,7 +153,7 @@ def _train_epoch(
     fabric: Fabric,
     bar: tqdm[Any],
 ) -> dict[str, float]:
-    """Train on every batch once; the mean of each term over the steps that had it.
+    """Train on every batch once. Return the mean of each term over the steps that had it.
 
     Args:
         phase: of the row.
@@ -159,9 +161,9 @@ def _train_epoch(
         networks: with optimizers for the phase.
         criterion: the phase's losses.
         batches: of all epochs.
-        number: of the epoch, from 1 over all phases: which of the shuffled orders.
+        number: of the epoch, from 1 over all phases. It selects the shuffled order.
         fabric: of this process.
-        bar: to move on.
+        bar: progress bar to update.
     """
     for network in networks.all():
         network.train()
@@ -175,31 +177,31 @@ def _train_epoch(
         bar.update(batches.batch_size)
         if (
             not bar.disable and time.monotonic() - shown > 1
-        ):  # not at every step: reading the means waits for the device
+        ):  # not at every step, because reading the means waits for the device
             bar.set_postfix({name: f"{value:.3g}" for name, value in means.read().items()})
             shown = time.monotonic()
     if fabric.world_size > 1:
-        # batch norm's running means, too: each process took them over its own share of the photos
+        # batch norm's running means, too, because each process computed them over its own share of the photos
         buffers = [buffer for network in networks.all() for buffer in network.buffers()]
         average([*(buffer for buffer in buffers if buffer.is_floating_point()), *means.sums.values()], fabric)
     return means.read()
 
 
 class Means:
-    """Running means of named terms, kept on their device until they are read."""
+    """Running means of named terms. They stay on their device until they are read."""
 
     def __init__(self) -> None:
         self.sums: Terms = {}
         self.counts: dict[str, int] = {}
 
     def add(self, terms: Terms) -> None:
-        """Take in one step; not every step has every term."""
+        """Add one step. A step need not have every term."""
         for name, term in terms.items():
             self.sums[name] = self.sums[name] + term if name in self.sums else term.clone()
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def read(self) -> dict[str, float]:
-        """The means so far, in one transfer."""
+        """Return the means so far, in one transfer from the device."""
         if not self.sums:
             return {}
         sums = torch.stack(list(self.sums.values())).tolist()
@@ -207,12 +209,15 @@ class Means:
 
 
 def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
-    """Of dropout and the penalty's random points: a function of these three, so that an epoch needs no past."""
+    """Return the seed of dropout and of the penalty's random points.
+
+    It depends only on these three arguments, so an epoch does not depend on earlier ones.
+    """
     return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1, np.uint64)[0])
 
 
 def _refuse_non_finite(record: Record, generator: nn.Module) -> None:
-    """Stop before a checkpoint or a result is made of it. Raises `FloatingPointError`."""
+    """Raise `FloatingPointError` for values that are not finite, before they get into a checkpoint or a result."""
     metrics = {name: value for name, value in record.items() if isinstance(value, float)}
     bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
     if not bad and not all(weight.isfinite().all() for weight in generator.parameters()):

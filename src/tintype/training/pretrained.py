@@ -1,4 +1,4 @@
-"""Weights that a generator starts from."""
+"""Initial weights of a generator."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tintype.models.timm_unet import encoder_from_imagenet
 
 
 def start_from(generator: nn.Module, config: Generator) -> None:
-    """Give a fresh generator the weights of ``config.weights``.
+    """Load the weights that ``config.weights`` names into a fresh generator.
 
     Raises:
-        UserError: they cannot be had, or are of another network.
+        UserError: the weights are not available, or belong to another network.
     """
     if config.weights != "none":
         PRETRAINED[config.architecture, config.weights](generator)

@@ -1,4 +1,4 @@
-"""What a phase does when: pure functions of its progress."""
+"""Schedules of a phase, as pure functions of its progress."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tintype.config import Phase
 
 
 def learning_rate(phase: Phase, progress: float) -> float:
-    """The rate after a share of the phase's steps.
+    """Return the learning rate at a point of the phase.
 
     Args:
-        phase: ``constant``: always ``lr``; ``cosine``: half a cosine wave from ``lr`` to ``lr_final``
-            (arXiv:1608.03983, equation 5, without restarts).
+        phase: its schedule is ``constant`` (always ``lr``) or ``cosine`` (half a cosine wave from ``lr`` to
+            ``lr_final``; arXiv:1608.03983, equation 5, without restarts).
         progress: steps done / steps of the phase, in [0, 1].
     """
     if phase.schedule == "constant":
@@ -21,9 +21,10 @@ def learning_rate(phase: Phase, progress: float) -> float:
 
 
 def generator_learns(phase: Phase, step: int) -> bool:
-    """Whether the generator learns in a step of the phase, counted from 0; else the discriminator alone does.
+    """Return whether the generator learns in this step of the phase. Otherwise only the discriminator does.
 
-    An epoch is one pass over the photos: with n discriminator steps the generator learns from every n-th batch.
+    Steps count from 0 in the phase. An epoch is one pass over the photos. With n discriminator steps, the generator
+    learns from every n-th batch.
     """
     if phase.train == "adversarial":
         return (step + 1) % phase.discriminator_steps == 0

@@ -1,4 +1,4 @@
-"""What a row needs before its first step: processes, networks, and params that make sense together."""
+"""Preparation of a row's training: processes, networks, losses, and checks of the params."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 OF_DISCRIMINATOR = ("adversarial_weight", "gradient_penalty_weight")
-"""Weights in `Loss` of terms that need a discriminator."""
+"""Weights in `Loss` whose terms need a discriminator."""
 
 
 def make_fabric(row: Row, device: str) -> Fabric:
-    """One process, or under torchrun one of many; autocast as ``training.precision`` says.
+    """Return the Fabric of this process, alone or one of many under torchrun. ``training.precision`` sets autocast.
 
     Args:
         row: what is trained.
@@ -41,7 +41,7 @@ def make_fabric(row: Row, device: str) -> Fabric:
     cuda = device in ("auto", "cuda") and torch.cuda.is_available()
     precision = row.training.precision
     if precision == "auto":
-        # bfloat16 that is only emulated (GPUs before Ampere, most CPUs) is far slower than float32
+        # emulated bfloat16 (GPUs before Ampere, most CPUs) is far slower than float32
         precision = "bf16-mixed" if cuda and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     fabric = Fabric(
         accelerator=device,
@@ -52,19 +52,19 @@ def make_fabric(row: Row, device: str) -> Fabric:
     )
     fabric.launch()
     if cuda:
-        # cuDNN's fastest algorithms add up in any order, and which is fastest varies. Other kernels still may.
+        # cuDNN's fastest algorithms add in any order, and which one is fastest varies. Other kernels still may do so.
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     return fabric
 
 
 def make_networks(row: Row, image_size: int, classes: int, fabric: Fabric) -> Networks:
-    """The networks of a row with fresh weights, on the device, the same in every process.
+    """Return the networks of a row with fresh weights, on the device. They are the same in every process.
 
     Args:
         row: what is trained.
         image_size: side of the photos, pixels.
-        classes: of the photos; the generator gets a branch for them where ``loss.class_weight`` is over 0.
-        fabric: as `make_fabric` made it.
+        classes: number of classes of the photos. The generator gets a class branch if ``loss.class_weight`` is over 0.
+        fabric: as returned by `make_fabric`.
 
     Raises:
         UserError: the networks and the photos' size do not fit together.
@@ -77,22 +77,22 @@ def make_networks(row: Row, image_size: int, classes: int, fabric: Fabric) -> Ne
     discriminator = build_discriminator(row.discriminator, row.generator.space, image_size) if contested else None
     for network in filter(None, (generator, discriminator)):
         network.load_state_dict(fabric.broadcast(network.state_dict()))
-        # measured on a CPU at 64x64 (benchmarks/training_step.py), and what tensor cores want
+        # chosen by measurement on a CPU at 64x64 (benchmarks/training_step.py), and preferred by tensor cores
         network.to(fabric.device).to(memory_format=torch.channels_last)
     averaged = Averaged(generator, row.training.ema_decay) if row.training.ema_decay else None
     if row.training.compile:
-        generator.compile()  # not the discriminator: torch.compile cannot differentiate twice
+        generator.compile()  # not the discriminator, because torch.compile cannot differentiate twice
     return Networks(generator, discriminator, averaged)
 
 
 def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fabric) -> Criterion:
-    """The losses of a row, with what those of its phases need, on the device.
+    """Return the losses of a row with everything that its phases need for them, on the device.
 
     Args:
         row: what is trained.
-        photos: of the training split: how rare each color is.
-        features: the folder of feature networks; a row with a perceptual loss needs it.
-        fabric: as `make_fabric` made it.
+        photos: of the training split, for the rarity of each color.
+        features: the folder of feature networks. A row with a perceptual loss needs it.
+        fabric: as returned by `make_fabric`.
     """
     loss, space = row.loss, SPACES[row.generator.space]
     perceptual_network = None
@@ -107,7 +107,10 @@ def make_criterion(row: Row, photos: LabSplit, features: Path | None, fabric: Fa
 
 
 def phases_of(row: Row) -> list[Phase]:
-    """The phases as they are trained: while what a discriminator says has no weight, none takes part."""
+    """Return the phases as they are trained.
+
+    An adversarial phase without an adversarial weight trains only the generator.
+    """
     return [
         phase.model_copy(update={"train": "generator"})
         if phase.train == "adversarial" and not row.loss_in(phase).adversarial_weight
@@ -121,12 +124,12 @@ def check(row: Row, photos: int, classes: int, processes: int) -> None:
 
     Args:
         row: what is trained.
-        photos: of the training split.
-        classes: of the photos.
-        processes: that train together.
+        photos: number of photos in the training split.
+        classes: number of classes of the photos.
+        processes: number of processes that train together.
 
     Raises:
-        UserError: in one line, which params, why, and what is allowed.
+        UserError: one line with the params, the reason, and what is allowed.
     """
     loss, batch_size = row.loss, row.training.batch_size
     if loss.class_weight and classes < 2:

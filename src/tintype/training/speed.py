@@ -1,4 +1,4 @@
-"""How long training takes on this machine, measured on made-up photos."""
+"""Training time on this machine, measured on synthetic photos."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from tintype.training.step import train_step
 
 
 def seconds_a_photo(row: Row, image_size: int, classes: int, steps: int, device: str = "auto") -> list[float]:
-    """The cost of a photo in each phase of `row`, seconds; reading it and validation come on top.
+    """Return the seconds per photo in each phase of `row`. Reading photos and validation are not included.
 
     Args:
         row: what would be trained.
         image_size: side of the photos, pixels.
-        classes: of the photos.
-        steps: to time in each phase, after one that is not; more if the generator learns more seldom than that.
+        classes: number of classes of the photos.
+        steps: steps to time in each phase, after an untimed warm-up. They are rounded up to whole rounds of
+            discriminator and generator steps.
         device: as for `tintype.training.fit`.
     """
     fabric = make_fabric(row, device)
     networks = make_networks(row, image_size, classes, fabric)
-    # Without the network of a perceptual loss, which is not there yet: such a row takes longer than this says.
+    # The network of a perceptual loss is not there yet and is left out. Rows with one take longer than measured here.
     bin_weights = torch.ones(BINS, device=fabric.device)
     criterion = Criterion(row.loss, SPACES[row.generator.space], bin_weights=bin_weights)
     size = row.training.batch_size

@@ -1,4 +1,4 @@
-"""One step of training: a batch in, the networks a little better, the terms of their losses out."""
+"""One training step: takes a batch, updates the networks, and returns the terms of their losses."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Networks:
-    """The networks, and in a phase the optimizers of those that learn in it."""
+    """The networks and, within a phase, the optimizers of those that learn in it."""
 
     generator: nn.Module
     discriminator: nn.Module | None = None
     averaged: Averaged | None = None
-    """The generator's moving average, where one is kept."""
+    """The generator's moving average, if one is kept."""
     generator_optimizer: Optimizer | None = None
     discriminator_optimizer: Optimizer | None = None
 
     def start(self, phase: Phase) -> None:
-        """Give fresh optimizers to the networks that learn in `phase`."""
+        """Create new optimizers for the networks that learn in `phase`."""
 
         def adam(groups: list[dict[str, Any]]) -> Optimizer:
-            # On a CPU, fused Adam takes a gradient to lie in memory as its weight does, whatever its strides say (seen
-            # on torch 2.15). autograd's do; one that is changed by hand must be copied into, as `average` does.
+            # On a CPU, fused Adam assumes that a gradient has its weight's memory layout, whatever its strides (seen on
+            # torch 2.15). autograd's gradients do. Gradients changed by hand must be copied into, as `average` does.
             return Adam(groups, lr=phase.lr, betas=phase.betas, fused=True)
 
         self.generator_optimizer = self.discriminator_optimizer = None
@@ -62,40 +62,40 @@ class Networks:
             )
 
     def all(self) -> list[nn.Module]:
-        """Every network there is."""
+        """Return every network that exists."""
         averaged = self.averaged.network if self.averaged is not None else None
         return [network for network in (self.generator, self.discriminator, averaged) if network is not None]
 
     def inference_generator(self) -> nn.Module:
-        """The generator that is kept: the averaged one, where there is one."""
+        """Return the generator that is kept: the averaged one if there is one."""
         return self.generator if self.averaged is None else self.averaged.network
 
     def set_learning_rate(self, rate: float) -> None:
-        """From the next step on."""
+        """Set the learning rate from the next step on."""
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups if optimizer else ():
                 group["lr"] = rate * group.get("lr_factor", 1.0)
 
     def state(self) -> dict[str, Any]:
-        """All that a checkpoint must hold of them."""
+        """Return everything that a checkpoint must contain."""
         members = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: member.state_dict() for name, member in members.items() if hasattr(member, "state_dict")}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave; the optimizers must have been started."""
+        """Load what `state` returned. The optimizers must have been started."""
         for name, values in state.items():
             getattr(self, name).load_state_dict(values)
 
 
 def _with_encoder(generator: nn.Module, phase: Phase) -> list[dict[str, Any]]:
-    """The generator's parameters in groups; the encoder's, as far as they learn, with a rate of their own."""
+    """Return the generator's parameters in groups. The encoder's parameters that learn have their own learning rate."""
     if not isinstance(generator, TimmUNet):
         return _decayed(generator.parameters(), generator, phase.weight_decay)
     encoder = generator.encoder.requires_grad_(True)
     by_level = encoder.parameters_by_level()
     for level in by_level[: phase.frozen_levels]:
         for parameter in level:
-            parameter.requires_grad_(False)  # spares its half of the backward pass
+            parameter.requires_grad_(False)  # skips its half of the backward pass
     learning = [p for level in by_level[phase.frozen_levels :] for p in level]
     of_encoder = set(encoder.parameters())
     others = (p for p in generator.parameters() if p not in of_encoder)
@@ -110,7 +110,7 @@ def _with_encoder(generator: nn.Module, phase: Phase) -> list[dict[str, Any]]:
 
 
 def _decayed(parameters: Iterable[nn.Parameter], network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters of the network in groups for an optimizer: L2 is on the convolutions' weights alone."""
+    """Return the parameters in groups for an optimizer. Only the convolutions' weights have an L2 penalty."""
     parameters = list(parameters)
     if not weight_decay:
         return [{"params": parameters}]
@@ -125,13 +125,13 @@ def _decayed(parameters: Iterable[nn.Parameter], network: nn.Module, weight_deca
 def train_step(
     networks: Networks, batch: Batch, criterion: Criterion, fabric: Fabric, *, generator_learns: bool = True
 ) -> Terms:
-    """Update the discriminator if it has an optimizer, then the generator; one generator forward serves both.
+    """Update the discriminator if it has an optimizer, then the generator. One generator forward pass serves both.
 
     Args:
         networks: in a phase that was started.
         batch: photos in the criterion's space, on the networks' device.
-        criterion: the row's losses.
-        fabric: gives autocast and averages gradients over processes.
+        criterion: the phase's losses.
+        fabric: provides autocast and averages gradients over processes.
         generator_learns: False for a step of the discriminator alone.
 
     Returns:
@@ -148,7 +148,7 @@ def train_step(
 
 
 def discriminator_step(networks: Networks, batch: Batch, fake: Tensor, criterion: Criterion, fabric: Fabric) -> Terms:
-    """Teach the discriminator to tell the generator's chroma from the photos'."""
+    """Train the discriminator to tell the generator's chroma from the photos'."""
     assert networks.discriminator is not None
     assert networks.discriminator_optimizer is not None
     with fabric.autocast():
@@ -163,14 +163,14 @@ def discriminator_step(networks: Networks, batch: Batch, fake: Tensor, criterion
 
 
 def generator_step(networks: Networks, batch: Batch, fake: Prediction, criterion: Criterion, fabric: Fabric) -> Terms:
-    """Teach the generator to come near the photos and, while a discriminator learns too, to convince it."""
+    """Train the generator to approach the photos and, if a discriminator learns too, to convince it."""
     assert networks.generator_optimizer is not None
     discriminator = networks.discriminator if networks.discriminator_optimizer is not None else None
     fake_logits = None
     learning = [p for p in discriminator.parameters() if p.requires_grad] if discriminator is not None else []
     if discriminator is not None and criterion.loss.adversarial_weight:
         for parameter in learning:
-            parameter.requires_grad_(False)  # spares the half of its backward pass that is for its own weights
+            parameter.requires_grad_(False)  # skips the half of its backward pass for its own weights
         with fabric.autocast():
             fake_logits = discriminator(batch.lightness, fake.chroma)
     terms = generator_terms(criterion, batch, fake, fake_logits)
@@ -183,7 +183,7 @@ def generator_step(networks: Networks, batch: Batch, fake: Prediction, criterion
 
 
 def descend(optimizer: Optimizer, terms: Terms, fabric: Fabric) -> None:
-    """One update of the optimizer's network against the sum of `terms`."""
+    """Update the optimizer's network once to reduce the sum of `terms`."""
     optimizer.zero_grad()
     torch.stack(list(terms.values())).sum().backward()
     average_gradients(optimizer, fabric)
@@ -191,11 +191,11 @@ def descend(optimizer: Optimizer, terms: Terms, fabric: Fabric) -> None:
 
 
 def average_gradients(optimizer: Optimizer, fabric: Fabric) -> None:
-    """Make the gradients those of the batch of all processes together.
+    """Average the gradients over all processes, so that they are those of the whole batch.
 
-    By hand, in one flat all-reduce per update: DistributedDataParallel wants one forward for each backward, but a
-    discriminator has two or three, the generator's loss goes through a network that must not be reduced, and the
-    gradient penalty differentiates twice.
+    This is one flat all-reduce per update. DistributedDataParallel is not used because it needs one forward pass per
+    backward pass. A discriminator has two or three, the generator's loss goes through a network whose gradients must
+    not be reduced, and the gradient penalty differentiates twice.
     """
     if fabric.world_size == 1:
         return
@@ -204,7 +204,7 @@ def average_gradients(optimizer: Optimizer, fabric: Fabric) -> None:
 
 
 def average(tensors: list[Tensor], fabric: Fabric) -> None:
-    """Replace each tensor by its mean over all processes."""
+    """Replace each tensor by its mean over all processes, in place."""
     flat: Any = fabric.all_reduce(torch.cat([tensor.flatten() for tensor in tensors]), reduce_op="mean")
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(mean.view(tensor.shape))

@@ -1,4 +1,4 @@
-"""Metrics and pictures of a generator in training, on photos that it is not trained on."""
+"""Validation during training: metrics and pictures on photos that the generator is not trained on."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from tintype.data.lab_codes import decode
 from tintype.models.prediction import predict_at
 
 PHOTOS = 256
-"""At most so many: they draw a curve; the metrics that count are of the test split."""
+"""Maximum number of photos. They are enough for a curve; the metrics that count are those of the test split."""
 TOGETHER = 32
 PANEL = 12
-"""Photos in the picture of each epoch."""
+"""Number of photos in the picture of each epoch."""
 
 
 class Validation:
-    """Holds the photos of a split, or `PHOTOS` of them, on the device that trains.
+    """Holds up to `PHOTOS` photos of a split on the training device.
 
     Args:
         split: the photos.
-        space: in which the generator works.
-        device: that trains.
-        image_size: side of what the generator will see once it is trained, pixels.
+        space: space of the generator.
+        device: the training device.
+        image_size: side of the photos that the trained generator will see, pixels.
     """
 
     def __init__(self, split: LabSplit, space: ColorSpace, device: torch.device, image_size: int) -> None:
         self.space, self.image_size = space, image_size
-        # evenly over the split, which may be sorted by class
+        # spread evenly over the split, which may be sorted by class
         chosen = np.linspace(0, len(split) - 1, min(len(split), PHOTOS)).round().astype(int)
         self.codes = torch.from_numpy(split.codes[chosen]).to(device)
 
     @torch.no_grad()
     def metrics(self, generator: nn.Module) -> dict[str, float]:
-        """Means over photos, in eval mode; {} without photos.
+        """Return means over photos, with the generator in eval mode. The result is {} without photos.
 
-        ``val_mae`` in network units, ``val_ciede2000``, and ``val_colorfulness`` of the predictions.
+        ``val_mae`` is in network units. The others are ``val_ciede2000``, and ``val_colorfulness`` of the predictions.
         """
         metrics: dict[str, list[Tensor]] = {"val_mae": [], "val_ciede2000": [], "val_colorfulness": []}
         for photos in self._predicted(generator, self.codes):
-            rgb = self.space.to_rgb(photos.lightness, photos.chroma)  # what a screen makes of it: clipped to sRGB
+            rgb = self.space.to_rgb(photos.lightness, photos.chroma)  # as on a screen: clipped to sRGB
             metrics["val_mae"].append((photos.chroma - photos.true_chroma).abs().mean(dim=(1, 2, 3)))
             metrics["val_ciede2000"].append(delta_e_ciede2000(rgb_to_lab(rgb), photos.lab).mean(dim=(1, 2)))
             metrics["val_colorfulness"].append(colorfulness(rgb))
@@ -59,9 +59,10 @@ class Validation:
 
     @torch.no_grad()
     def panel(self, generator: nn.Module) -> np.ndarray | None:
-        """The same `PANEL` photos in every epoch: a column each, gray, predicted and true below each other.
+        """Paint the same `PANEL` photos in every epoch, one per column: gray, prediction and truth from top to bottom.
 
-        (3 H, n W, 3) uint8; None without photos.
+        Returns:
+            (3 H, n W, 3) uint8, or None without photos.
         """
         if not len(self.codes):
             return None
@@ -88,7 +89,7 @@ class Validation:
 
 
 class _Predicted(NamedTuple):
-    """Photos, and the generator's answers."""
+    """Photos and the generator's predictions."""
 
     lab: Tensor
     """(B, 3, H, W)."""
@@ -97,4 +98,4 @@ class _Predicted(NamedTuple):
     true_chroma: Tensor
     """(B, planes, H, W), network units."""
     chroma: Tensor
-    """The generator's."""
+    """The generator's prediction, the same shape and units."""

@@ -13,15 +13,15 @@ from tintype.data.sample.scenes import SCENES, draw_scene
 
 __all__ = ["ODDITIES", "PHOTOS", "SCENES", "draw_sample", "draw_scene"]
 
-PHOTOS = 1440  # 180 a class
+PHOTOS = 1440  # 180 per class
 
 
 def draw_sample(out: Path, seed: int = 1, photos: int = PHOTOS) -> None:
-    """Write photos, classes by turns, as ``out/<class>/<number>.(jpg|png)``, and among them the oddities.
+    """Write photos as ``out/<class>/<number>.(jpg|png)``, the classes in turn, and the oddities among them.
 
-    Of each oddity there is one for every 480 photos, at least one. A photo depends on the seed and on its number, not
-    on how many there are; the same seed gives the same bytes (with the same versions of numpy, scipy and Pillow), on
-    any CPU: scenes are painted in float64, of which the last bits, where CPUs differ, hardly ever decide a level.
+    Each oddity appears once per 480 photos, and at least once. A photo depends on the seed and on its number, not on
+    how many photos there are. With the same versions of numpy, scipy and Pillow, the same seed gives the same bytes on
+    any CPU: scenes are painted in float64, whose last bits differ between CPUs but hardly ever decide a level.
     """
     classes = list(SCENES)
     for name in classes:
@@ -35,6 +35,6 @@ def draw_sample(out: Path, seed: int = 1, photos: int = PHOTOS) -> None:
         save(draw(number), out / classes[number % len(classes)] / f"{number:04d}{suffix}")
     for copy in range(max(1, photos // 480)):
         for number, (name, oddity) in enumerate(ODDITIES.items(), photos + copy * len(ODDITIES)):
-            twin = oddity.fate == "duplicate"  # of one of the first photos, filed under another class
+            twin = oddity.fate == "duplicate"  # copies one of the first photos into another class
             folder = out / classes[(copy + 1 if twin else number) % len(classes)]
             oddity.save(draw(copy if twin else number), folder / f"{name}_{copy}{oddity.suffix}")

@@ -1,4 +1,4 @@
-"""Brushes: what a scene is painted with, and the small camera that takes it."""
+"""Brushes for painting a scene, and a small camera that photographs it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-Field = NDArray[Any]  # (H, W), or (3, H, W) where it is a color; float64
+Field = NDArray[Any]  # (H, W), or (3, H, W) for a color; float64
 WARM = np.array([1.1, 1.0, 0.85])[:, None, None]  # light is warmer than shadow
 
 
 @cache
 def rgb(code: str) -> Field:
-    """The color "rrggbb", (3, 1, 1) in [0, 1]."""
+    """Return the color "rrggbb" as (3, 1, 1) in [0, 1]."""
     return np.frombuffer(bytes.fromhex(code), np.uint8)[:, None, None] / 255
 
 
 def soft(inside: Field, edge: float = 0.02) -> Field:
-    """An anti-aliased mask: 1 where `inside` is over edge/2, 0 where under -edge/2."""
+    """Return an anti-aliased mask: 1 where `inside` exceeds edge/2, 0 where it is under -edge/2."""
     return np.clip(0.5 + inside / edge, 0, 1)
 
 
 def blend(first: Field, second: Field, amount: Field | float) -> Field:
-    """From one color to the other as `amount` (H, W) goes from 0 to 1."""
+    """Blend from one color to the other as `amount` (H, W) goes from 0 to 1."""
     return first + (second - first) * np.clip(amount, 0, 1)
 
 
 def fbm(rng: np.random.Generator, height: int, width: int, rows: float, columns: float, octaves: int) -> Field:
-    """Fractal value noise (H, W), mean 0, deviation 1: random grids, each twice as fine and half as strong."""
+    """Return fractal value noise (H, W) with mean 0 and deviation 1.
+
+    It sums random grids, each twice as fine and half as strong as the one before.
+    """
     total = np.zeros((height, width))
     for octave in range(octaves):
         cells = max(2, round(rows * 2**octave)), max(2, round(columns * 2**octave))
@@ -42,7 +45,10 @@ def fbm(rng: np.random.Generator, height: int, width: int, rows: float, columns:
 
 
 class Canvas:
-    """A photo in the making: `rgb` (3, H, W), sRGB in [0, 1]. Lengths, x and y are in heights, from the top left."""
+    """A photo in the making: `rgb` (3, H, W), sRGB in [0, 1].
+
+    Lengths, x and y are in units of the photo's height, from the top left.
+    """
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
@@ -53,38 +59,44 @@ class Canvas:
         self.rgb: Field = np.zeros((3, self.height, self.width))
 
     def chance(self, probability: float) -> bool:
-        """True so often."""
+        """Return True with this probability."""
         return bool(self.rng.random() < probability)
 
     def between(self, low: float, high: float) -> float:
-        """Uniform in [low, high)."""
+        """Draw a number uniformly from [low, high)."""
         return float(self.rng.uniform(low, high))
 
     def tone(self, *codes: str) -> Field:
-        """A random mixture of the colors, (3, 1, 1)."""
+        """Return a random mixture of the colors, (3, 1, 1)."""
         parts = self.rng.standard_exponential(len(codes), np.float32)
         return sum((part * rgb(code) for part, code in zip(parts, codes, strict=True)), np.float64(0)) / parts.sum()
 
     def noise(self, cells: float, stretch: float = 1, octaves: int = 3) -> Field:
-        """(H, W), mean 0, deviation 1; `cells` to a height, each `stretch` times as wide as high."""
+        """Return noise (H, W) with mean 0 and deviation 1.
+
+        The photo's height has `cells` cells, each `stretch` times as wide as high.
+        """
         return fbm(self.rng, self.height, self.width, cells, cells * self.right / stretch, octaves)
 
     def ground(self, horizon: float, cells: float, stretch: float = 1) -> Field:
-        """Noise on a plane seen in perspective, fading towards the horizon."""
+        """Return noise on a plane seen in perspective, fading towards the horizon."""
         tile, depth = fbm(self.rng, 96, 96, 24, 24, 3), 1 / np.maximum(self.y - horizon, 0.02)
         lines = [6 * cells * depth, (self.x - self.right / 2) * depth * 4 * cells / stretch + 48]
         return map_coordinates(tile, lines, order=1, mode="grid-wrap") * np.clip((self.y - horizon) * 4, 0.15, 1)
 
     def skyline(self, level: float, height: float, cells: float, octaves: int = 4) -> Field:
-        """(1, W): y of a rough line around `level`."""
+        """Return y (1, W) of a rough line around `level`."""
         return level + height * fbm(self.rng, 2, self.width, 2, cells * self.right, octaves)[:1] / 2
 
     def below(self, line: Field | float) -> Field:
-        """A mask of all that lies under `line`."""
+        """Return a mask of everything under `line`."""
         return soft(self.y - line)
 
     def blob(self, x: float, y: float, wide: float, high: float, tilt: float = 0) -> tuple[Field, Field, Field, Field]:
-        """An ellipsoid lit from the upper left: its mask, its shade, coordinates across and down it (1 at its rim)."""
+        """Return the mask and the shade of an ellipsoid lit from the upper left, and coordinates across and down it.
+
+        The coordinates are 1 at its rim.
+        """
         dx, dy, cos, sin = self.x - x, self.y - y, math.cos(tilt), math.sin(tilt)
         u, v = (dx * cos + dy * sin) / wide, (dy * cos - dx * sin) / high
         rho = np.hypot(u, v)
@@ -92,17 +104,20 @@ class Canvas:
         return soft((1 - rho) * min(wide, high)), 0.5 + (0.55 - 0.25 * (u + v)) * facing, u, v
 
     def paint(self, mask: Field | float, color: Field, shade: Field | float = 1.0) -> None:
-        """Lay a color over the photo; where shade < 1 it is in (cooler) shadow, where > 1 in the (warmer) light."""
+        """Paint a color over the photo. A shade under 1 is cooler shadow, a shade over 1 is warmer light."""
         self.rgb += mask * (color * (1 + (shade - 1) * WARM) - self.rgb)
 
     def mirror(self, line: float, tint: Field, strength: float, ripple: Field) -> None:
-        """Water from `line` down: its own color, and what stands above it upside down and broken by `ripple`."""
+        """Paint water from `line` down.
+
+        It mixes the water's own color with an upside-down reflection of what stands above, broken by `ripple`.
+        """
         rows = (line - 0.8 * (self.y - line) + 0.025 * ripple) * self.height
         above = self.rgb[:, np.clip(rows, 0, line * self.height - 1).astype(int), np.arange(self.width)]
         self.paint(self.below(line), blend(tint, above, strength), 1 + 0.1 * ripple)
 
     def developed(self) -> Image.Image:
-        """What a small camera makes of it: exposure, white balance, vignette, blur, sensor noise."""
+        """Return the photo as a small camera takes it: exposure, white balance, vignette, blur, sensor noise."""
         vignette = 1 - self.between(0.1, 0.35) * ((self.y - 0.5) ** 2 + (self.x - self.right / 2) ** 2)
         balance = self.rng.normal(self.between(0.9, 1.08), 0.015, (3, 1, 1))
         sigma = self.between(0.4, 0.75)

@@ -1,4 +1,4 @@
-"""What any collection of photos holds besides good ones, for the filter to keep or to reject."""
+"""Unusual files that any collection of photos contains, for the filter to keep or reject."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 
 
 def save(photo: Image.Image, path: Path, **options: Any) -> None:
-    """JPEG or PNG by the suffix; the JPEG with all its chroma."""
+    """Save a JPEG or PNG, by the suffix. A JPEG keeps its full chroma resolution."""
     photo.save(path, **{"quality": 95, "subsampling": 0, **options} if path.suffix == ".jpg" else options)
 
 
@@ -37,7 +37,7 @@ def _sepia(photo: Image.Image) -> Image.Image:
 
 def _save_sideways(photo: Image.Image, path: Path) -> None:
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # to be shown turned a quarter clockwise
+    exif[ExifTags.Base.Orientation] = 6  # viewers rotate it a quarter turn clockwise
     save(photo.transpose(Image.Transpose.ROTATE_90), path, exif=exif)
 
 
@@ -48,14 +48,14 @@ def _save_with_alpha(photo: Image.Image, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Oddity:
-    """A file unlike the others."""
+    """A kind of unusual file."""
 
     fate: str  # "kept", or why the filter rejects it
     suffix: str
-    save: Callable[[Image.Image, Path], object]  # duplicates are given the scene of another photo
+    save: Callable[[Image.Image, Path], object]  # duplicates get the scene of another photo
 
 
-ODDITIES = {  # their files are named <key>_<number>
+ODDITIES = {  # files are named <key>_<number>
     "gray": Oddity("grayscale", ".jpg", lambda photo, path: save(photo.convert("L"), path)),
     "gray_rgb": Oddity("grayscale", ".jpg", lambda photo, path: save(photo.convert("L").convert("RGB"), path)),
     "gray_16_bit": Oddity("grayscale", ".png", _save_16_bit),

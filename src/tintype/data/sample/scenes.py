@@ -1,7 +1,7 @@
-"""The scenes, one function a class.
+"""The scenes, one function per class.
 
 Hue follows from structure, as it does outdoors: a daisy is white around yellow, a low sun reddens sand and sky, dry
-grass is pale. What is left open (this apple, red or green? which tulip?) is there to be ambiguous.
+grass is pale. Some colors are ambiguous on purpose, such as a red or green apple, or the color of a tulip.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tintype.data.sample.canvas import Canvas, blend, rgb, soft
 
 
 def daylight(c: Canvas, horizon: float) -> float:
-    """A sky of blue, of clouds or of both; returns how bright the land under it is."""
+    """Paint a sky that is blue, cloudy or both. Return the brightness of the land under it."""
     cover = float(c.rng.choice([-3.0, c.between(-0.8, 0.5), 3.0], p=[0.3, 0.55, 0.15]))
     zenith, rim = c.tone("2f6fc0", "4a86cf", "2b5fa8"), c.tone("b9d6ec", "d8e4ea", "a4c8e8")
     c.paint(1.0, blend(zenith, rim, c.y / horizon))
@@ -26,13 +26,13 @@ def daylight(c: Canvas, horizon: float) -> float:
 
 
 def meadow(c: Canvas) -> None:
-    """Grass under the sky: green, or in late summer dry; trees, poppies or buttercups."""
+    """Paint grass under the sky, green or (in late summer) dry, with trees, poppies or buttercups."""
     horizon = c.between(0.3, 0.55)
     sun = daylight(c, horizon)
     for layer in range(2):
         hills = c.skyline(horizon - 0.06 * (1 - layer), 0.07, 2)
         c.paint(c.below(hills), c.tone("5f8596", "6d9478"), sun - 0.15 * layer)
-    dry = c.chance(0.3)  # pale and even; green grass is darker and shows its blades
+    dry = c.chance(0.3)  # dry grass is pale and even, green grass is darker and shows its blades
     grass = c.tone("c2a456", "b59a4a", "cdb878") if dry else c.tone("4d7a26", "6a9a33", "3c6b2a")
     blades = c.noise(28, 0.35, 2)
     shade = 1 + 0.1 * c.ground(horizon, 1.2) + (0.05 if dry else 0.14) * blades * c.y
@@ -44,7 +44,7 @@ def meadow(c: Canvas) -> None:
         _, shade, u, v = c.blob(x, y, size * c.between(0.7, 1.1), size)
         crown = soft((1 - np.hypot(u, v) + 0.13 * blades) * size)
         c.paint(crown, c.tone("2f5722", "48702a"), sun * shade + 0.12 * blades)
-    if c.chance(0.45):  # large dark blossoms are poppies, a fine light dusting is buttercups
+    if c.chance(0.45):  # poppies are large, dark blossoms; buttercups are fine, light dots
         poppies = c.chance(0.5)
         petals = c.tone("c8281e", "d84030") if poppies else c.tone("f0d030", "f6e26a")
         dots = c.ground(horizon, 5 if poppies else 9) - c.between(1.2, 1.8)
@@ -52,7 +52,7 @@ def meadow(c: Canvas) -> None:
 
 
 def sunset(c: Canvas) -> None:
-    """The sun over the sea, golden while it stands high, then red, and violet when it is gone."""
+    """Paint the sun over the sea: golden while it stands high, then red, and violet after it has set."""
     horizon, x, height = c.between(0.45, 0.7), c.between(0.15, 0.85) * c.right, c.between(-0.08, 0.3)
     day = min(1, max(0, height / 0.25))
     zenith = c.tone("27305c", "3c3f74") * (1 - day) + c.tone("7a93b4", "64789c") * day
@@ -77,7 +77,10 @@ def sunset(c: Canvas) -> None:
 
 
 def forest(c: Canvas) -> None:
-    """Trunks in the haze, green in summer; birches, white, are mostly met in autumn, when the leaves are light."""
+    """Paint trunks in the haze, with green leaves in summer.
+
+    White birches occur mostly in autumn, when the leaves are light.
+    """
     baseline, birch = c.between(0.6, 0.8), c.chance(0.35)
     autumn = c.chance(0.8 if birch else 0.25)
     leaf = ("c8781e", "d8a02c", "b8501c") if autumn else ("3f6e22", "5a8a2e", "2c5a2c")
@@ -100,7 +103,7 @@ def forest(c: Canvas) -> None:
 
 
 def desert(c: Canvas) -> None:
-    """Dunes. The lower the sun, the longer the shadows and the redder the sand; perhaps a saguaro."""
+    """Paint dunes, perhaps with a saguaro. The lower the sun, the longer the shadows and the redder the sand."""
     horizon, low = c.between(0.25, 0.5), c.between(0, 1)
     zenith, rim = c.tone("3a6cb4", "5a8ac4"), c.tone("c8d8e4", "e4dcc8")
     c.paint(1.0, blend(zenith, rim, c.y / horizon), 1.05 - 0.15 * low)
@@ -108,7 +111,7 @@ def desert(c: Canvas) -> None:
     grain, warp = c.noise(20, 2, 2), c.noise(3)
     for near in np.linspace(0, 1, 4):
         line = c.skyline(horizon + 0.42 * near**1.3, 0.06 + 0.12 * near, 1.3, 2)
-        lee = soft(c.y - line - c.skyline(0.06, 0.15, 1.6, 2), 0.05)  # crests part light from shadow
+        lee = soft(c.y - line - c.skyline(0.06, 0.15, 1.6, 2), 0.05)  # crests separate light from shadow
         ripples = 0.05 * near * np.sin((c.y + 0.05 * warp) * 90 / (0.5 + near)) + 0.03 * grain
         shadow = (0.2 + 0.35 * low) * lee * (0.6 + 0.4 * near)
         c.paint(c.below(line), sand, 1.06 - 0.06 * near - shadow + ripples)
@@ -122,13 +125,13 @@ def desert(c: Canvas) -> None:
 
 
 def mountains(c: Canvas) -> None:
-    """Rock, snow on the heights and where it is not steep, pines, and a lake or a pasture."""
+    """Paint rock, snow on high and gentle slopes, pines, and a lake or a pasture."""
     foot = c.between(0.6, 0.75)
     sun = daylight(c, foot)
     for near in (0.0, 1.0):
         crest = c.skyline(0.25 + 0.15 * near, 0.28, 1.6, 5)
         relief = c.noise(4, 0.8, 5)
-        slope = np.clip(np.roll(relief, 2, 1) - relief, -0.7, 0.4)  # facing left: in the sun
+        slope = np.clip(np.roll(relief, 2, 1) - relief, -0.7, 0.4)  # slopes facing left are in the sun
         rock = blend(rgb("8ea4bc"), c.tone("6a6a70", "7a7068", "5c6068"), 0.4 + 0.6 * near)
         snow = soft(c.between(0.1, 0.3) + 0.08 * relief - (c.y - crest), 0.06)
         c.paint(c.below(crest), blend(rock, rgb("f0f2f6"), snow), sun * (0.9 + 0.45 * slope))
@@ -140,7 +143,7 @@ def mountains(c: Canvas) -> None:
         c.paint(c.below(foot + 0.02), c.tone("6a9040", "7c9a4a", "5a7a38"), sun * (0.95 + 0.12 * c.ground(foot, 1.5)))
 
 
-FRUIT: dict[str, tuple[float, float, float, list[tuple[str, str]]]] = {  # width, height, tilt, colors of each ripeness
+FRUIT: dict[str, tuple[float, float, float, list[tuple[str, str]]]] = {  # width, height, tilt, colors per ripeness
     "orange": (1.0, 0.97, 0.0, [("f08a18", "e87a10")]),
     "apple": (1.0, 0.93, 0.0, [("b81c20", "c83028"), ("8cb030", "a0bc48")]),
     "lemon": (1.15, 0.8, 0.5, [("f0d028", "e8c820")]),
@@ -151,7 +154,7 @@ FRUIT: dict[str, tuple[float, float, float, list[tuple[str, str]]]] = {  # width
 
 
 def fruit(c: Canvas) -> None:
-    """A still life on wood (grained) or cloth; the wall behind is dark and blue-green or light and cream."""
+    """Paint a still life on grained wood or on cloth. The wall behind is dark blue-green or light cream."""
     table, dark = c.between(0.4, 0.6), c.chance(0.45)
     wall = c.tone("2c4a50", "34405a", "3a5048") if dark else c.tone("d8ccb4", "c8c0b0", "e0d4c4")
     c.paint(1.0, wall, 1.1 - 0.4 * c.x / c.right + 0.04 * c.noise(3))
@@ -185,7 +188,10 @@ def fruit(c: Canvas) -> None:
 
 @dataclass(frozen=True)
 class Flower:
-    """How a kind of flower looks: no petals are a tulip's cup; pairs of colors to mix, with their probabilities."""
+    """The looks of a kind of flower.
+
+    A flower without petals has a tulip's cup. `colors` holds pairs of colors to mix, with their probabilities.
+    """
 
     number: int
     radius: float
@@ -205,7 +211,7 @@ FLOWERS = [
 
 
 def flowers(c: Canvas) -> None:
-    """One kind of flower close up, the green behind it out of focus; what the petals look like tells their hue."""
+    """Paint a close-up of one kind of flower before blurred greenery. The shape of the petals tells their hue."""
     kind = FLOWERS[c.rng.integers(len(FLOWERS))]
     pairs = list(kind.colors)
     colors = pairs[c.rng.choice(len(pairs), p=list(kind.colors.values()))]
@@ -234,7 +240,7 @@ def flowers(c: Canvas) -> None:
 
 
 def city(c: Canvas) -> None:
-    """A street front by day, or at dusk with its windows lit, mirrored in the wet road."""
+    """Paint a street front, mirrored in the wet road, by day or at dusk with lit windows."""
     street, dusk = c.between(0.75, 0.88), c.chance(0.6)
     if dusk:
         glow = c.tone("c8785a", "a8607a", "d89a6a")
@@ -253,7 +259,10 @@ def city(c: Canvas) -> None:
 
 
 def facade(c: Canvas, rows: slice, columns: slice, near: float, dusk: bool) -> None:
-    """A building: dark with lit windows at dusk; by day brick (coursed), plaster (smooth) or glass (mostly windows)."""
+    """Paint a building, dark with lit windows at dusk.
+
+    By day it is brick (coursed), plaster (smooth) or glass (mostly windows).
+    """
     part = c.rgb[:, rows, columns]
     row, column = np.arange(part.shape[1])[:, None], np.arange(part.shape[2])
     kind, tones, coursed, story, bay = [
@@ -275,7 +284,7 @@ SCENES: dict[str, Callable[[Canvas], None]] = {
 
 
 def draw_scene(name: str, seed: np.random.SeedSequence) -> Image.Image:
-    """One RGB photo of the class `name`, its sides 80 to 128 pixels, from its own seed."""
+    """Return one RGB photo of the class `name`, drawn from its own seed. Its sides have 80 to 128 pixels."""
     canvas = Canvas(np.random.default_rng(seed))
     SCENES[name](canvas)
     return canvas.developed()

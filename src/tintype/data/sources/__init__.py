@@ -1,4 +1,4 @@
-"""Where photos come from: each source fills a folder with them and tells their classes."""
+"""Sources of photos. Each source fills a folder with photos and lists their classes."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ SOURCES: dict[str, Source] = {
 
 
 def download(config: Data, out: Path, root: Path) -> int:
-    """Fill ``out/photos`` from the source and list them in ``out/labels.csv`` (path, class), sorted.
+    """Fill ``out/photos`` from the source and list the photos in ``out/labels.csv`` (path, class), sorted.
 
     Args:
         config: ``config.origin`` is relative to `root`.
-        out: anything in it from before is lost.
+        out: previous content is deleted.
         root: the project's folder.
     Returns:
         The number of photos.
     Raises:
-        UserError: one line naming the key.
+        UserError: one line that names the key.
     """
     photos = out / "photos"
     (out / "labels.csv").unlink(missing_ok=True)

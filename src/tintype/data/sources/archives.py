@@ -1,4 +1,4 @@
-"""Photos out of a tar file, read from front to back: nothing else of it is written."""
+"""Extraction of photos from a tar file, read from front to back. Nothing else in it is written."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tintype.errors import UserError
 
 
 def names_in(archive: Path) -> list[str]:
-    """The files in it, in its order; a leading ``./`` is dropped."""
+    """Return the names of the files in the archive, in its order. A leading ``./`` is dropped."""
     with closing(_files(archive, f"list {archive.name}")) as files:
         return [name for name, _, _ in files]
 
 
 def extract(archive: Path, wanted: Mapping[str, str], out: Path) -> None:
-    """Write the members that are keys of `wanted` as files of their values, posix paths below `out`.
+    """Write the members that are keys of `wanted` to the files that are its values, posix paths below `out`.
 
-    Only contents are taken from the archive: no path, link, mode or owner that it names can lead out of `out`.
+    Only contents are taken from the archive. No path, link, mode or owner in it can lead out of `out`.
 
     Raises:
-        UserError: if the archive lacks one.
+        UserError: the archive lacks a member.
     """
     missing = dict(wanted)
     with closing(_files(archive, f"extract {archive.name}")) as files:
@@ -43,14 +43,14 @@ def extract(archive: Path, wanted: Mapping[str, str], out: Path) -> None:
 
 
 def _files(archive: Path, shown: str) -> Generator[tuple[str, tarfile.TarFile, tarfile.TarInfo], None, None]:
-    """The regular files in it. A progress bar counts the bytes of the archive."""
+    """Yield the regular files in the archive. A progress bar counts the bytes read."""
     with (
         archive.open("rb") as raw,
         tarfile.open(fileobj=raw) as tar,
         tqdm(desc=shown, total=archive.stat().st_size, unit="B", unit_scale=True, disable=None) as bar,
     ):
         while (member := tar.next()) is not None:
-            # tarfile would remember every one: gigabytes for two million photos.
+            # tarfile would keep every member in memory: gigabytes for two million photos.
             tar.members.clear()  # type: ignore[attr-defined]
             if member.isreg():
                 yield member.name.removeprefix("./"), tar, member

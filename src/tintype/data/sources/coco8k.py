@@ -1,4 +1,4 @@
-"""The COCO sample: the 21,837 photos of COCO 2017 that fast.ai chose, by a few kinds of object in them."""
+"""The COCO sample: the 21,837 photos of COCO 2017 that fast.ai chose by a few kinds of object in them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ ARCHIVE = Archive(
     "coco8k",
     "https://cocodataset.org/#termsofuse",
     "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz",
-    # As FastAI.jl has it (src/datasets/fastaidatasets.jl). The MD5 that fastai lists is of the first MiB alone.
+    # From FastAI.jl (src/datasets/fastaidatasets.jl). The MD5 that fastai lists covers only the first MiB.
     "56960c0ac09ff35cd8588823d37e1ed0954cb88b8bfbd214a7763e72f982911c",
 )
 PHOTOS = PurePosixPath("coco_sample/train_sample")
 
 
 def coco8k(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """``config.origin`` is this module, which downloads 3.2 GB, or any folder of COCO's photos; no classes."""
+    """Provide the COCO sample. The photos have no classes unless ``config.labels`` lists them.
+
+    ``config.origin`` is this module, which downloads 3.2 GB, or any folder of COCO's photos.
+    """
     if is_own_copy(config, root):
         listed = listed_in(root / config.origin, config.labels, shown=config.origin)
         if config.labels is None:

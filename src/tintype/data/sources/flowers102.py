@@ -1,4 +1,4 @@
-"""Oxford 102 Flowers: 8,189 photos of 102 kinds (Nilsback and Zisserman, 2008), as torchvision knows them."""
+"""Oxford 102 Flowers: 8,189 photos of 102 kinds (Nilsback and Zisserman, 2008), as listed by torchvision."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
 
 def flowers102(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """``config.origin`` is this module, which downloads 330 MB, or a folder of photos, one sub-folder a class."""
+    """Provide Oxford 102 Flowers.
+
+    ``config.origin`` is this module, which downloads 330 MB, or a folder of photos with one sub-folder per class.
+    """
     if is_own_copy(config, root):
         return folder(config, root, photos)
-    kept = drawn(_listed(fetch(_archive("label"))), config)  # the small file first: what fails, fails soon
+    kept = drawn(_listed(fetch(_archive("label"))), config)  # the small file first, to fail early
     extract(fetch(_archive("image")), {f"jpg/{photo.path}": photo.path for photo in kept}, photos)
     return kept
 
@@ -30,7 +33,10 @@ def _archive(kind: str) -> Archive:
 
 
 def _listed(labels: Path) -> list[Listed]:
-    """imagelabels.mat holds ``labels``, (1, photos): the classes of image_00001.jpg and so on, counted from 1."""
+    """Return the photos listed in imagelabels.mat.
+
+    Its ``labels`` (1, photos) holds the classes of image_00001.jpg and so on, counted from 1.
+    """
     from scipy.io import loadmat
     from torchvision.datasets import Flowers102
 

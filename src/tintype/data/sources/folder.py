@@ -1,4 +1,4 @@
-"""Photos that the user has: any tree of them, with sub-folders or a CSV for the classes."""
+"""The user's own photos: any folder tree, with classes from sub-folders or a CSV."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ from tintype.images.formats import SUFFIXES
 log = logging.getLogger(__name__)
 
 Reader = Callable[[str, Path], list[Listed]]
-"""Of a CSV by its name and the folder that it lies in."""
+"""Reads a CSV, given its name and the folder that contains it."""
 
 
 def folder(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """Any tree of photos; ``config.labels``, where there is one, says which are taken, and their classes."""
+    """Provide any tree of photos. If ``config.labels`` is set, it decides which photos are taken, and their classes."""
     return copied(listed_in(root / config.origin, config.labels, shown=config.origin), config, root, photos)
 
 
 class Found(NamedTuple):
-    """What a folder holds, in numbers."""
+    """Numbers of photos and classes in a folder."""
 
     photos: int
     classes: int
     splits: dict[str, int]
-    """How many photos train, validation and test have, where each photo lies in the folder of one of them, and there
-    are some to train on and some for the test; else {}."""
+    """Numbers of photos in train, validation and test.
+
+    {} unless each photo lies in the folder of a split, with some photos in train and some in test.
+    """
 
 
 def count_photos(origin: Path, labels: str | None) -> Found:
-    """What the source `folder` would find. Raises `UserError`."""
+    """Count what the source `folder` would find. Raises `UserError`."""
     listed = listed_in(origin, labels, shown=str(origin))
     in_splits = [in_its_split(*photo) for photo in listed]
     splits = Counter(photo.split for photo in in_splits)
@@ -52,10 +54,10 @@ def count_photos(origin: Path, labels: str | None) -> Found:
 
 
 def is_own_copy(config: Data, root: Path) -> bool:
-    """Whether ``config.origin`` is a folder of photos that the user has, or the module that downloads them.
+    """Return whether ``config.origin`` is a folder of the user's photos, rather than the module that downloads them.
 
     Raises:
-        UserError: if it is neither, or the module with a ``config.labels``.
+        UserError: it is neither, or it is the module and ``config.labels`` is set.
     """
     origin = root / config.origin
     if origin.is_dir():
@@ -73,16 +75,16 @@ def is_own_copy(config: Data, root: Path) -> bool:
 
 
 def listed_in(origin: Path, labels: str | None, shown: str, page: str = "", read: Reader | None = None) -> list[Listed]:
-    """The photos of a folder.
+    """Return the photos of a folder.
 
     Args:
         origin: the folder.
-        labels: a CSV below it that lists them; None: its sub-folders are the classes.
-        shown: what the user calls the folder.
-        page: where the user gets such photos by hand, where there is such a page.
-        read: what reads the CSV, if not columns of the names path and class.
+        labels: a CSV below it that lists them. None: its sub-folders are the classes.
+        shown: the user's name for the folder.
+        page: page where the user can get such photos by hand, if there is one.
+        read: reader of the CSV, if its columns are not named path and class.
     Raises:
-        UserError: where there are none.
+        UserError: there are none.
     """
     where = f"data.origin = {shown!r}"
     by_hand = f"; see {page} for the photos and their license, and put them into {origin.resolve()}" if page else ""
@@ -96,11 +98,11 @@ def listed_in(origin: Path, labels: str | None, shown: str, page: str = "", read
 
 
 def photos_below(origin: Path) -> list[Listed]:
-    """Every file with a photo's suffix below `origin`, hidden ones left out; its class is the first sub-folder."""
+    """Return every file below `origin` with a photo's suffix, except hidden ones. Its class is the first sub-folder."""
     listed, ignored, seen = [], 0, set()
     for folder_, below, files in os.walk(origin, followlinks=True, onerror=_reraise):
         status = Path(folder_).stat()
-        if (status.st_dev, status.st_ino) in seen:  # links may lead back up, or here twice
+        if (status.st_dev, status.st_ino) in seen:  # links may lead back up, or to one folder twice
             below.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -118,7 +120,7 @@ def photos_below(origin: Path) -> list[Listed]:
 
 
 def copied(listed: list[Listed], config: Data, root: Path, photos: Path) -> list[Listed]:
-    """Draw from `listed`, which lie below ``config.origin``, and copy what is drawn into `photos`."""
+    """Draw from `listed`, photos below ``config.origin``, and copy what is drawn into `photos`."""
     origin = root / config.origin
     if photos.resolve().is_relative_to(origin.resolve()):
         raise UserError(
@@ -132,10 +134,10 @@ def copied(listed: list[Listed], config: Data, root: Path, photos: Path) -> list
 
 
 def checked(rows: Iterable[tuple[str | None, str | None]], origin: Path, labels: str) -> list[Listed]:
-    """The (path, class) pairs of the CSV `labels`, where a short row lacks some, as photos below `origin`.
+    """Return the (path, class) pairs of the CSV `labels` as photos below `origin`. Short rows lack one or both.
 
     Raises:
-        UserError: for a path that leads elsewhere, to no file, or comes twice.
+        UserError: a path leads elsewhere or to no file, or occurs twice.
     """
     where = f"data.labels = {labels!r}"
     listed: dict[str, str] = {}
@@ -153,7 +155,7 @@ def checked(rows: Iterable[tuple[str | None, str | None]], origin: Path, labels:
 
 @contextmanager
 def opened(labels: str, origin: Path) -> Iterator[TextIO]:
-    """The CSV `labels`, which lies below `origin`, to be read. What is wrong with it is raised as `UserError`."""
+    """Open the CSV `labels`, which lies below `origin`, for reading. Faults of it are raised as `UserError`."""
     where = f"data.labels = {labels!r}"
     try:
         with (origin / labels).open(newline="", encoding="utf-8-sig") as file:
@@ -165,7 +167,7 @@ def opened(labels: str, origin: Path) -> Iterator[TextIO]:
 
 
 def _labeled(labels: str, origin: Path) -> list[Listed]:
-    """The photos of a CSV with the columns path and class, all below `origin`, as the CSV is."""
+    """Return the photos of a CSV with the columns path and class. The photos and the CSV lie below `origin`."""
     with opened(labels, origin) as file:
         table = csv.DictReader(file)
         columns = table.fieldnames or []
@@ -178,7 +180,7 @@ def _labeled(labels: str, origin: Path) -> list[Listed]:
 
 
 def _is_utf8(path: Path) -> bool:
-    """Whether a CSV can hold the path: on Linux a name may be any bytes."""
+    """Return whether a CSV can hold the path. On Linux, a file name may be any bytes."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Some synsets of ImageNet (Russakovsky et al., 2015), which the user gets by hand."""
+"""Some synsets of ImageNet (Russakovsky et al., 2015), which the user downloads by hand."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from tintype.errors import UserError
 log = logging.getLogger(__name__)
 
 PAGE = "https://image-net.org/download.php"
-SYNSET = re.compile(r"n\d{8}")  # an offset in WordNet 3.0
+SYNSET = re.compile(r"n\d{8}")  # a WordNet 3.0 offset
 
 
 def imagenet4k(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """``config.origin`` is ImageNet's folder train: n01440764/n01440764_10026.JPEG; a synset is a class.
+    """Provide photos of ImageNet. A synset is a class.
 
-    ``config.classes`` draws synsets, ``config.limit`` their photos.
+    ``config.origin`` is ImageNet's folder train, with files such as n01440764/n01440764_10026.JPEG. ``config.classes``
+    draws synsets, ``config.limit`` their photos.
     """
     where = f"data.origin = {config.origin!r}"
     if config.labels is not None:

@@ -1,4 +1,4 @@
-"""Landscapes: any folder of them; a public one is got by hand."""
+"""Landscapes: any folder of them. A public one can be downloaded by hand."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ PAGE = "https://www.kaggle.com/datasets/arnaud58/landscape-pictures"
 
 
 def landscape(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """As `folder`, which it is but for its word on where to get photos."""
+    """Provide any tree of photos, like `folder`. Only the error message differs: it says where to get photos."""
     listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=PAGE)
     return copied(listed, config, root, photos)

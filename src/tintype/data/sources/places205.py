@@ -1,4 +1,4 @@
-"""Places205: photos of 205 kinds of scene (Zhou et al., 2014), which the user gets by hand."""
+"""Places205: photos of 205 kinds of scene (Zhou et al., 2014), which the user downloads by hand."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tintype.data.sources.folder import checked, copied, listed_in, opened
 from tintype.data.sources.sampling import Listed
 from tintype.errors import UserError
 
-PAGE = "https://www.kaggle.com/datasets/mittalshubham/images256"  # the 10 %; all: http://places.csail.mit.edu
+PAGE = "https://www.kaggle.com/datasets/mittalshubham/images256"  # the 10 %; all of it: http://places.csail.mit.edu
 
 PATHS = ("path", "file_name", "filename", "image")
 CLASSES = ("class", "label")
 
 
 def places205(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """``config.origin`` is the folder of the public 10 % subset, or of all of them.
+    """Provide photos of Places205. ``config.origin`` is the folder of the public 10 % subset, or of all photos.
 
-    Classes are those of ``config.labels``, or else the folders: a/abbey, a/apartment_building/outdoor.
+    Classes come from ``config.labels``, or else from the folders, such as a/abbey or a/apartment_building/outdoor.
     """
     listed = listed_in(root / config.origin, config.labels, shown=config.origin, page=PAGE, read=_labeled)
     if config.labels is None:
@@ -29,7 +29,7 @@ def places205(config: Data, root: Path, photos: Path) -> list[Listed]:
 
 
 def scene_of(path: str) -> str:
-    """The class of a photo by its path: the folders below the one with the class's first letter for a name.
+    """Return the class of a photo by its path: the folders below the one named by the class's first letter.
 
     >>> scene_of("images256/a/apartment_building/outdoor/gsun_1.jpg")
     'apartment_building/outdoor'
@@ -40,10 +40,10 @@ def scene_of(path: str) -> str:
 
 
 def _labeled(labels: str, origin: Path) -> list[Listed]:
-    """The photos of a CSV: path and class, which may be a number.
+    """Return the photos of a CSV with paths and classes. A class may be a number.
 
-    Its first line may name the two columns, among others (the subset's own says file_name,class); without such a line
-    they are the first two, and may be separated by a space (as in MIT's lists).
+    The first line may name the two columns, among others (the subset's own CSV has file_name,class). Without such a
+    line they are the first two columns, and a space may separate them (as in MIT's lists).
     """
     with opened(labels, origin) as file:
         first = file.readline()

@@ -1,4 +1,4 @@
-"""Files that datasets publish: where they are kept, for all projects of the user, and what to do without them."""
+"""Files that datasets publish, kept for all of the user's projects. Errors say how to get them by hand."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tintype.errors import UserError
 class Archive:
     """A file that a dataset publishes."""
 
-    source: str  # the dataset, by its name in `data.source`
-    page: str  # its home, which says what its license allows
+    source: str  # the dataset's name in `data.source`
+    page: str  # the dataset's home page, which states its license
     url: str
     digest: str  # hexadecimal: an MD5 has 32 digits, a SHA-256 64
 
     @property
     def path(self) -> Path:
-        """Where it is kept."""
+        """Where the file is kept."""
         cache = os.environ.get("TINTYPE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "tintype")
         return Path(cache).expanduser() / self.source / self.url.rsplit("/", 1)[-1]
 
 
 def fetch(archive: Archive) -> Path:
-    """``archive.path``, downloaded if it is not there yet; its hash is checked each time.
+    """Return ``archive.path``, after downloading the file if it is missing. Its hash is checked each time.
 
     Raises:
-        UserError: one line with the reason, the URL, the page with the license, and the place of a file got by hand.
+        UserError: one line with the reason, the URL, the page with the license, and where to put a file got by hand.
     """
     path = archive.path
     try:

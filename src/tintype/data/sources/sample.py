@@ -1,4 +1,4 @@
-"""The procedural sample: scenes that a module of this package draws."""
+"""The procedural sample: scenes drawn by a module of this package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tintype.errors import UserError
 
 
 def sample(config: Data, root: Path, photos: Path) -> list[Listed]:
-    """The procedural sample; ``config.origin`` is the module that draws it."""
+    """Provide the procedural sample. ``config.origin`` is the module that draws it."""
     from tintype.data.sample import draw_sample
 
     if config.labels is not None:

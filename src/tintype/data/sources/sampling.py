@@ -1,4 +1,4 @@
-"""What a source lists, and which of it is used."""
+"""The photos that a source lists, and the choice of those that are used."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Listed(NamedTuple):
     """A photo of a dataset."""
 
     path: str  # posix, below the folder of photos
-    label: str  # its class; empty: none
+    label: str  # its class; empty if it has none
 
 
 class Source(Protocol):
-    """Fills `photos`, an empty folder, with the photos that `config` asks for and lists them.
+    """A function that fills `photos`, an empty folder, with the photos that `config` asks for, and lists them.
 
     ``config.origin`` is relative to `root`, the project's folder. Raises `UserError`.
     """
@@ -27,12 +27,12 @@ class Source(Protocol):
 
 
 def drawn(listed: list[Listed], config: Data) -> list[Listed]:
-    """The photos of ``config.classes`` classes, and of those ``config.limit`` photos, every class by its share.
+    """Draw ``config.classes`` classes, and ``config.limit`` photos of these classes, every class by its share.
 
-    Which ones is a matter of their paths, their classes and ``config.seed``; not of the order in which they are listed.
+    The choice depends on the photos' paths, their classes and ``config.seed``, but not on the order of the list.
 
     Raises:
-        UserError: for more classes than there are.
+        UserError: there are fewer classes than asked for.
     """
     if config.classes is not None:
         names = {photo.label for photo in listed} - {""}
