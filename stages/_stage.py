@@ -1,4 +1,4 @@
-"""What every stage shares: this checkout's library first, one-line errors, the project's own places."""
+"""Setup shared by all stages: this checkout's library comes first, errors are one line, paths are the project's own."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO / "src"), os.e
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-# What Pillow warns of is decided in `tintype.images`: accepted, or refused with a reason.
+# `tintype.images` handles what Pillow warns about: it accepts the file, or refuses it with a reason.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 try:
@@ -25,12 +25,12 @@ except ImportError as error:
 
 
 def project_root() -> Path:
-    """The project's own root, also for an experiment in a temporary copy: DVC sets DVC_ROOT in every stage."""
+    """Return the project's own root, even for an experiment in a temporary copy. DVC sets DVC_ROOT in every stage."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Call `stage` with the command line's paths. A user's mistake is one line and exit 2, never a traceback."""
+    """Call `stage` with the paths on the command line. A user's mistake is one line and exit 2, without a traceback."""
     try:
         stage(*map(Path, sys.argv[1:]))
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Stage `baselines`: trivial baselines that ignore the photo, measured as the rows are."""
+"""Stage `baselines`: trivial baselines that ignore the photo, measured in the same way as the rows."""
 
 from pathlib import Path
 

@@ -1,8 +1,9 @@
-"""Stage `configure`: params.yaml -> one resolved config a row.
+"""Stage `configure`: params.yaml -> one resolved config per row.
 
-Cheap, and rerun for any change of params: training depends on its row's file alone, so that only the rows that did
-change retrain. A row with a perceptual loss is told the hash of the network that it learns from, and one that starts
-from the released model that model's: another network retrains it, and no other row.
+The stage is cheap and reruns on any change of params. Training depends only on the file of its row, so only rows whose
+config changed retrain. The config of a row with a perceptual loss contains the hash of the network behind that loss.
+The config of a row that starts from the released model contains the hash of that model. A change of either retrains
+the rows that use it, and no others.
 """
 
 import json

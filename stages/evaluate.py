@@ -1,4 +1,4 @@
-"""Stage `evaluate@row`: generator weights on the test split -> metrics, sample grid; both also into the MLflow run."""
+"""Stage `evaluate@row`: generator weights, test split -> metrics and sample grid, also logged to the MLflow run."""
 
 from pathlib import Path
 

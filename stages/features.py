@@ -1,4 +1,4 @@
-"""Stage `features`: Lab cache -> the networks behind FID, KID and the perceptual loss; the test photos' embeddings."""
+"""Stage `features`: Lab cache -> feature networks of FID, KID and the perceptual loss; embeddings of test photos."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage `filter`: raw photos -> manifest of those kept, with splits, and a list of those rejected."""
+"""Stage `filter`: raw photos -> a manifest of the kept photos with their splits, and a list of the rejected ones."""
 
 from pathlib import Path
 

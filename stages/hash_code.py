@@ -1,6 +1,6 @@
-"""Stage `hash_code`: the checkout -> a hash of the code of every stage; each stage depends on its own.
+"""Stage `hash_code`: the checkout -> a hash of every stage's code. Each stage depends on its own hash.
 
-What a stage runs is found by following its imports. An edit of a comment, a docstring or the layout changes no hash.
+The code of a stage is found by following its imports. Editing a comment, a docstring or the layout changes no hash.
 """
 
 import compileall
@@ -15,7 +15,8 @@ def stage(hashes: Path) -> None:
     hashes.mkdir(parents=True, exist_ok=True)
     for name, text in hash_files(REPO).items():
         (hashes / name).write_text(text)
-    # Outside the checkout DVC counts byte code as a change of the sources: better all of it now than some of it later.
+    # Outside the checkout, DVC counts byte code as a change of the sources. So compile all of it now, not some of it
+    # later.
     for folder in ("src/tintype", "stages"):
         compileall.compile_dir(REPO / folder, quiet=2)
 

@@ -1,4 +1,4 @@
-"""Stage `preprocess`: kept photos -> Lab cache, one array a split."""
+"""Stage `preprocess`: kept photos -> Lab cache, one array per split."""
 
 from pathlib import Path
 

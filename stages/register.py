@@ -1,4 +1,4 @@
-"""Stage `register`: the best row -> a version of the MLflow model, champion if it beats the present one."""
+"""Stage `register`: the best row -> a version of the MLflow model. It becomes champion if it beats the current one."""
 
 import json
 import math
@@ -26,9 +26,9 @@ def stage(params: Path, metrics: Path, models: Path, cache_folder: Path, feature
     direction = ranking_direction(project.register_.metric, scores[row])
 
     def rescore(weights: Path) -> float:
-        """A champion measured on another test split is measured again on this one: its old value says nothing here."""
+        """Measure a champion from another test split on this one, because its old value is not comparable."""
         champion = load_predictor(weights, default_device())
-        # A champion in another space has no Lab planes: by a value of theirs it loses.
+        # A champion in another space has no Lab planes. If the metric is measured on those, the champion loses.
         spaces = project.evaluate.spaces if champion.space == "lab" else ("rgb",)
         config = project.evaluate.model_copy(update={"spaces": spaces})
         values = evaluate_project(champion, cache, features, config)

@@ -1,4 +1,4 @@
-"""Stage `report`: the rows' metrics and curves -> one table, one chart, and the page that plots are shown in."""
+"""Stage `report`: the rows' metrics and curves -> one table, one chart, and the HTML page that shows plots."""
 
 from pathlib import Path
 

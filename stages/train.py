@@ -29,8 +29,8 @@ def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves:
     checkpoint = project_root() / ".tintype" / "checkpoints" / f"{row.name}-{key[:16]}.pt"
     tracker = Tracker(project_root(), REPO)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    # Experiments side by side may train the very same row; the second waits, it would write the same checkpoint. Of the
-    # processes that torchrun starts only the first asks.
+    # Concurrent experiments may train the very same row. The second one waits, as it would write the same checkpoint.
+    # Of the processes that torchrun starts, only the first takes the lock.
     alone = FileLock(checkpoint.with_suffix(".lock")) if os.environ.get("RANK", "0") == "0" else nullcontext()
     with alone, tracker.training_run(row, key, cache_folder, cache.digest) as tracked:
         trained = fit(row, cache, checkpoint=checkpoint, features=features, on_epoch=tracked.log_epoch)

@@ -11,7 +11,7 @@ __all__ = ["Colorizer"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late: stages import the package too, and depend on nothing that they do not run.
+    # Imported late: stages import the package too, and must not depend on code that they do not run.
     if name == "Colorizer":
         from tintype.inference.colorizer import Colorizer
 

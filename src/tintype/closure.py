@@ -1,6 +1,6 @@
-"""Which code a program runs: the closure of its imports, and a hash of what that code does.
+"""The code that a program may run: the closure of its imports, and a hash of that code.
 
-DVC's stages, checkpoints and registered models depend on code. Nobody lists it: it is found by following the imports.
+DVC stages, checkpoints and registered models depend on code. Nobody lists it by hand: it is found by following imports.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tintype.errors import UserError
 
 PACKAGE = Path(__file__).parent
 HASH_CODE = "hash_code"
-"""The stage that writes the hashes of all others."""
+"""The stage that writes the code hashes of all other stages."""
 
 NOT_FOLLOWED = {
     "tintype.closure": "it names code and runs none; when it names other code, the hashes differ by that",
     "tintype.config": "it checks values; those reach a stage as params, which are dependencies of their own",
     "tintype.tracking": "it records in MLflow what a stage made; `register` alone makes something there, and adds it",
 }
-"""Modules that decide no output, and why."""
+"""Modules that do not affect any output, with the reason for each."""
 ADDED = {"register": ("tracking/registry.py", "tracking/runs.py", "tracking/store.py", "serving/pyfunc.py")}
-"""What a stage runs that its imports do not tell, by stage: paths in the package."""
+"""Files that a stage runs and that following its imports does not find, by stage. Paths are relative to the package."""
 
 
 class Import(NamedTuple):
@@ -34,20 +34,20 @@ class Import(NamedTuple):
     module: str
     name: str | None
     late: bool
-    """Inside a function: importing the file does not run it."""
+    """Whether the import is inside a function, so that importing the file does not run it."""
 
 
 def closure(*entries: Path, package: Path = PACKAGE) -> list[Path]:
-    """The files of a package that programs may run, the programs themselves among them, sorted.
+    """Return the files of a package that the given programs may run, and the programs themselves, sorted.
 
-    Imports inside functions count, those for type checkers do not. Where a package is only the parent of what is
-    imported, its ``__init__.py`` counts with the imports that run when it is imported.
+    Imports inside functions count; imports for type checkers do not. If a package is only the parent of an imported
+    module, its ``__init__.py`` counts together with the imports that run when it is imported.
 
     Args:
-        entries: Python files. Modules that stand beside them are followed, too.
-        package: a package's folder.
+        entries: Python files. Modules next to them are followed, too.
+        package: the package's folder.
     Raises:
-        UserError: a file is no Python, or has a relative import.
+        UserError: a file is not valid Python or has a relative import.
     """
     whole: set[Path] = set()
     parents: set[Path] = set()
@@ -94,7 +94,10 @@ def closure(*entries: Path, package: Path = PACKAGE) -> list[Path]:
 
 
 def code_hash(*entries: Path, package: Path = PACKAGE) -> str:
-    """SHA-256 of the `closure`'s syntax trees. Comments, docstrings and layout do not count. Raises `UserError`."""
+    """Return the SHA-256 of the syntax trees of the `closure`. Raises `UserError`.
+
+    Comments, docstrings and layout do not affect it.
+    """
     digest = hashlib.sha256()
     for file in closure(*entries, package=package):
         name = file.relative_to(package) if file.is_relative_to(package) else file.name
@@ -103,14 +106,17 @@ def code_hash(*entries: Path, package: Path = PACKAGE) -> str:
 
 
 def stage_entries(checkout: Path) -> dict[str, list[Path]]:
-    """Where the code of every stage starts, by name; a stage is a file of the checkout's folder ``stages``."""
+    """Return the files where the code of every stage starts, by stage name. Stages are the files in ``stages/``."""
     package = checkout / "src" / PACKAGE.name
     stages = sorted(file for file in (checkout / "stages").glob("[a-z]*.py") if file.stem != HASH_CODE)
     return {stage.stem: [stage, *(package / path for path in ADDED.get(stage.stem, ()))] for stage in stages}
 
 
 def hash_files(checkout: Path) -> dict[str, str]:
-    """What the stage `HASH_CODE` writes: by file name, the `code_hash` of every other stage. Raises `UserError`."""
+    """Return what the stage `HASH_CODE` writes: the `code_hash` of every other stage by file name.
+
+    Raises `UserError`.
+    """
     package = checkout / "src" / PACKAGE.name
     return {
         f"{stage}.sha256": f"{code_hash(*entries, package=package)}\n"
@@ -127,11 +133,11 @@ def _file(root: Path, words: Sequence[str]) -> Path | None:
 class _Parsed(NamedTuple):
     imports: tuple[Import, ...]
     meaning: str
-    """The syntax tree, see `_without_words`."""
+    """The syntax tree as text, see `_without_words`."""
 
 
 def _parsed(file: Path) -> _Parsed:
-    """Raises `UserError` where it is no Python."""
+    """Return a parsed file. Raises `UserError` if it is not valid Python or has a relative import."""
     try:
         return _parsed_once(file.read_bytes())
     except (SyntaxError, ValueError) as error:
@@ -162,9 +168,9 @@ def _imports(node: ast.AST, *, late: bool) -> Iterator[Import]:
 
 
 def _without_words(node: Any) -> Any:
-    """A syntax tree as nested tuples, without docstrings and other strings that stand alone, and without positions.
+    """Return a syntax tree as nested tuples, without positions, docstrings and other standalone strings.
 
-    Empty fields are left out: Python's versions differ in which they have.
+    Empty fields are left out because Python versions differ in which of them exist.
     """
     if isinstance(node, list):
         return tuple(_without_words(one) for one in node if not _is_words(one))

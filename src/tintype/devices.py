@@ -1,4 +1,4 @@
-"""Which device does the work, and what else of a machine decides the last bits of a result."""
+"""The default device, and the properties of a machine that decide the last bits of a result."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 
 
 def default_device() -> torch.device:
-    """The GPU when there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def environment() -> dict[str, str]:
-    """What rounds as no other machine does: torch's version, the device that trains, and threads per CPU operation."""
+    """Return what affects rounding: torch's version, the device that trains, and the threads per CPU operation."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu()
     return {"torch": str(torch.__version__), "device": device, "threads": str(torch.get_num_threads())}
 
 
 def _cpu() -> str:
-    """Its model and the instructions that torch uses on it."""
+    """Return the CPU's model and the instruction set that torch uses on it."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text().splitlines() if about.exists() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Files that others publish: downloaded once, resumed where a connection broke off, checked by hash."""
+"""Download of published files: once, resumed after broken connections, and checked by hash."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tqdm import tqdm
 from tintype.errors import UserError
 
 TIMEOUT = 30.0  # seconds without an answer
-TRIES = 5  # in a row that bring nothing new
-PAUSE = 1.0  # seconds before the second of them, twice as many before each further one
+TRIES = 5  # in a row without new bytes
+PAUSE = 1.0  # seconds before the first retry, doubled before each further one
 CHUNK = 1 << 20  # bytes
 
 
 class NotFetched(Exception):  # noqa: N818 - a finding about the file
-    """A file could not be had; the message is the reason, in a few words."""
+    """The file cannot be downloaded, or is not the published one. The message gives the reason in a few words."""
 
 
 class _DiskFullError(Exception):
@@ -31,23 +31,24 @@ class _DiskFullError(Exception):
 
 
 def fetch(url: str, path: Path, digest: str, variable: str) -> None:
-    """Have the file of `url` at `path`, downloaded if it is not there yet; its hash is checked each time.
+    """Make the file of `url` available at `path`. Download it if it is not there yet, and check its hash every time.
 
-    What has come so far lies beside it as ``.part``, with the server's mark of the file (its ETag) as ``.part.tag``. It
-    gets its name when it is whole and its hash is right. Of two processes that want the same file the second waits.
+    A partial download is kept next to it as ``.part``, with the server's identifier of the file (its ETag) as
+    ``.part.tag``. The file gets its name once it is complete and its hash is correct. If two processes want the same
+    file, the second one waits.
 
     Args:
-        url: of the file.
-        path: where it is kept, for all projects of the user, who may also put it there by hand.
-        digest: hexadecimal: an MD5 has 32 digits, a SHA-256 64; of the latter the first 8 or more will do.
-        variable: of the environment, by which the user moves the folder.
+        url: address of the file.
+        path: where the file is kept for all projects of the user, who may also put it there by hand.
+        digest: hash in hexadecimal: an MD5 has 32 digits, a SHA-256 has 64, of which the first 8 or more are enough.
+        variable: environment variable by which the user moves the folder.
 
     Raises:
-        NotFetched: it cannot be downloaded, or is not the published one.
-        UserError: it does not fit on the disk.
+        NotFetched: the file cannot be downloaded, or is not the published one.
+        UserError: the file does not fit on the disk.
     """
     try:
-        if not path.exists():  # else nothing is written: the folder may be one that this user may only read
+        if not path.exists():  # else nothing is written: the user may have only read access to the folder
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f"{path.name}.lock")):
                 if not path.exists():
@@ -62,13 +63,13 @@ def fetch(url: str, path: Path, digest: str, variable: str) -> None:
 
 
 def _bring(url: str, path: Path, digest: str) -> None:
-    """Download the file, and give it its name if it is the right one."""
+    """Download the file, and move it to `path` if its hash is correct."""
     part = path.with_name(f"{path.name}.part")
     _download(url, part)
     try:
         _check(part, digest)
     except NotFetched:
-        part.unlink()  # there is nothing in it to go on from
+        part.unlink()  # it is of no use for resuming
         _tag(part).unlink()
         raise
     part.replace(path)
@@ -76,9 +77,9 @@ def _bring(url: str, path: Path, digest: str) -> None:
 
 
 def _download(url: str, part: Path) -> None:
-    """Bring `part` to its full length, through as many connections as it takes while each brings something new.
+    """Complete `part`, reconnecting until `TRIES` connections in a row bring nothing new.
 
-    A server that gives nothing at all is not asked twice: a missing network is said at once.
+    A server that sends nothing at all is not asked twice, so that a missing network is reported at once.
     """
     furthest, tries = _size(part), TRIES
     while True:
@@ -96,11 +97,11 @@ def _download(url: str, part: Path) -> None:
 def _receive(url: str, part: Path) -> None:
     """Append to `part` what it lacks of the file at `url`.
 
-    It is begun anew if the server does not send ranges, or has another file by now.
+    The download starts over if the server does not send ranges, or has another file by now.
 
     Raises:
-        OSError, HTTPException: for what the network does.
-        _DiskFullError: where it does not fit.
+        OSError, HTTPException: the network or the server fails.
+        _DiskFullError: the file does not fit on the disk.
     """
     tag = _tag(part)
     have = _size(part) if tag.exists() else 0
@@ -108,22 +109,22 @@ def _receive(url: str, part: Path) -> None:
     try:
         response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code != 416 or not have:  # range not satisfiable: nothing comes after what there is
+        if error.code != 416 or not have:  # range not satisfiable: nothing follows what we have
             raise
         if error.headers.get("Content-Range", f"bytes */{have}") == f"bytes */{have}":
             return None
-        tag.unlink()  # the file is shorter by now
+        tag.unlink()  # the server's file is shorter by now
         return _receive(url, part)
     with response:
         mark = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         if response.status == 206:
             span = response.headers.get("Content-Range", "")
             if mark != tag.read_text() or not span.startswith(f"bytes {have}-"):
-                tag.unlink()  # another file by now
+                tag.unlink()  # the server has another file by now
                 return _receive(url, part)
         else:
             have = 0
-            part.write_bytes(b"")  # before the tag: bytes of another file never lie beside it
+            part.write_bytes(b"")  # before the tag, which must never belong to another file's bytes
             tag.write_text(mark)
         length = response.headers.get("Content-Length")
         size = have + int(length) if length else None
@@ -132,7 +133,7 @@ def _receive(url: str, part: Path) -> None:
             part.open("ab") as file,
             tqdm(desc=part.stem, initial=have, total=size, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            while chunk := response.read1(CHUNK):  # as it comes: `read` would lose what a broken connection has brought
+            while chunk := response.read1(CHUNK):  # `read` would lose the bytes before a broken connection
                 file.write(chunk)
                 bar.update(len(chunk))
     if size is not None and _size(part) < size:
@@ -140,7 +141,7 @@ def _receive(url: str, part: Path) -> None:
 
 
 def _check(path: Path, digest: str) -> None:
-    """Raises `NotFetched` if the file has another digest."""
+    """Raise `NotFetched` if the file has another hash."""
     found = hashlib.new("md5" if len(digest) == 32 else "sha256", usedforsecurity=False)
     with (
         path.open("rb") as file,
@@ -149,7 +150,7 @@ def _check(path: Path, digest: str) -> None:
         while chunk := file.read(CHUNK):
             found.update(chunk)
             bar.update(len(chunk))
-    if not found.hexdigest().startswith(digest):  # a SHA-256 may be given by its first digits, as torch.hub does
+    if not found.hexdigest().startswith(digest):  # a SHA-256 may be abbreviated, as in torch.hub
         raise NotFetched(f"{path} is not the published file: its {found.name} is {found.hexdigest()}, not {digest}")
 
 

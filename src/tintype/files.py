@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and known by their hash."""
+"""Files: written atomically, and identified by their hash."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".tintype-"
-"""Begins the name of a file that is being written."""
+"""Prefix of the names of files that are being written."""
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, 64 hexadecimal digits."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def md5(path: Path) -> str:
-    """Of a file, hexadecimal, as DVC names it."""
+    """Return the MD5 of a file in hexadecimal, by which DVC names its content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def folder_hash(folder: Path) -> str:
-    """As a dvc.lock names a folder's content: by the MD5 of the list of its files and theirs."""
+    """Return the hash by which dvc.lock names a folder's content: the MD5 of the list of its files and their MD5s."""
     files = (path for path in folder.rglob("*") if path.is_file())
     listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
     listed.sort(key=lambda file: file["relpath"])
@@ -36,15 +36,15 @@ def folder_hash(folder: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to; at the end, what was written becomes `path`, whole or not at all.
+    """Yield a temporary path to write to. At the end, what was written replaces `path` atomically.
 
-    The name is short and nobody else's: several processes may write into one folder, even to one `path`.
+    The temporary name is short and unique: several processes may write into one folder, even to one `path`.
     """
-    temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}.tmp")  # torch.save wants a suffix
+    temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}.tmp")  # torch.save needs a suffix
     try:
         yield temporary
         with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # the contents before the name: else a power cut can leave an empty file
+            os.fsync(file.fileno())  # contents before the name: else a power cut can leave an empty file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """What killed processes left of `path`, and what others are writing to it just now."""
+    """Return the files that killed processes left of `path`, and those that others are writing to it right now."""
     return list(path.parent.glob(f"{_prefix(path)}*"))
 
 

@@ -1,4 +1,4 @@
-"""What git knows of a folder."""
+"""What git knows about a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def git(folder: Path, *words: str) -> str | None:
-    """The answer of a git command in `folder`; None where there is no git, no checkout, or no answer."""
+    """Return the output of a git command in `folder`. None: git is missing, there is no checkout, or it failed."""
     try:
         done = subprocess.run(
             ["git", *words], cwd=folder, capture_output=True, text=True, errors="replace", check=False

@@ -1,4 +1,4 @@
-"""Where a project keeps what its stages make: every path once, as dvc.yaml names it, relative to the project's root."""
+"""Paths of what a project's stages make, each defined once, as in dvc.yaml and relative to the project's root."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ TABLE_MD = "report/table.md"
 TABLE_CSV = "report/table.csv"
 REGISTERED = "report/registered.json"
 SEED_METRICS = "report/spread.csv"
-"""The metrics of every row and seed that tolerances were measured from; no stage makes it."""
+"""The metrics of every row and seed that the tolerances were measured from. No stage writes it."""
 
 
 def config_of(row: str) -> str:
-    """Its resolved params."""
+    """Return the path of a row's resolved params."""
     return f"configs/{row}.json"
 
 
 def model_of(row: str) -> str:
-    """The folder of its generator."""
+    """Return the folder of a row's generator."""
     return f"models/{row}"
 
 
 def metrics_of(row: str) -> str:
-    """Its metrics, or a baseline's."""
+    """Return the path of the metrics of a row or a baseline."""
     return f"{METRICS}/{row}.json"
 
 
 def curves_of(row: str) -> str:
-    """Its curves, by epoch."""
+    """Return the path of a row's curves by epoch."""
     return f"{CURVES}/{row}.csv"

@@ -1,1 +1,1 @@
-"""Folders of photos in color: planned, and refused, before any work; then done file by file."""
+"""Colorization of whole folders: planned and checked before any work, then done file by file."""

@@ -1,4 +1,4 @@
-"""Color photos, recolored, against what they were."""
+"""Comparison of recolored photos with their originals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STRIP = 1 << 18
 CONTEXT = 5
 """Rows above and below a strip that SSIM's window reaches into."""
 NAMES = ("psnr", "ssim", "rmse", "mae", "ciede2000", "colorfulness", "true_colorfulness")
-"""What `measure` gives, `tintype.metrics.registry.METRICS` says what they are; the last is the original's."""
+"""Metrics that `measure` returns, described in `tintype.metrics.registry.METRICS`. The last is the original's."""
 
 
 def measure(result: Photo, original: Photo) -> dict[str, float]:
@@ -58,12 +58,12 @@ def measure(result: Photo, original: Photo) -> dict[str, float]:
 
 
 def mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of each value over the photos; at least one."""
+    """Return the mean of each metric over the photos, of which there must be at least one."""
     return {name: float(np.mean([metrics[name] for metrics in measured])) for name in NAMES}
 
 
 def table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Names and metrics in columns, for a terminal."""
+    """Return names and metrics in columns, for a terminal."""
     from tintype.metrics.registry import METRICS
 
     arrows = {"min": " ↓", "max": " ↑", None: ""}
@@ -82,7 +82,7 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _planes(photo: Photo, top: int, bottom: int) -> np.ndarray:
-    """Some rows as (1, 3, h, W) float32 in [0, 1], in steps of 1/255."""
+    """Return some rows as (1, 3, h, W) float32 in [0, 1], in steps of 1/255."""
     pixels = replace(photo, pixels=photo.pixels[top:bottom], alpha=None).in_8_bits
     color = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     return np.ascontiguousarray(color.transpose(2, 0, 1)[None], np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Which photos are to be colorized, and which files they become: decided, and refused, before any work."""
+"""The plan of a batch: which photos are colorized and which files they become, checked before any work."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tintype.video.colorize import SUFFIXES as VIDEO_SUFFIXES
 
 MAGIC = re.compile(r"[*?[]")
 IN_COLOR = "-color"
-"""Ends the name of what is written where the user names no place."""
+"""Suffix of the names of results if the user names no output."""
 RESULT = re.compile(rf"(.+?)({IN_COLOR}(-compare|-\d+)?|-compare)")
-"""The stem of a result's name, and of the photo's that it may lie beside."""
+"""Pattern of the stem of a result's name. Its first group is the stem of the photo, which may be in the same folder."""
 
 
 @dataclass(frozen=True)
@@ -25,34 +25,34 @@ class Task:
 
     source: Path
     results: tuple[Path, ...]
-    """One, or one a sample."""
+    """One result, or one per sample."""
     compare: Path | None = None
-    """The photo beside its results."""
+    """Image of the photo next to its results."""
     format: str = SAME
 
     @property
     def is_video(self) -> bool:
-        """Whether it is one, by its name."""
+        """Whether the source is a video, judged by its name."""
         return _is_video(self.source)
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """All that is written."""
+        """All files that are written."""
         return self.results if self.compare is None else (*self.results, self.compare)
 
     @property
     def done(self) -> bool:
-        """Whether all is there; what is there is whole."""
+        """Whether all outputs exist. Outputs that exist are complete."""
         return all(is_there(path) for path in self.outputs)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done."""
+    """The tasks of a batch."""
 
     tasks: list[Task]
     folder: Path | None
-    """That all results are in; None where the result is a file that the user named, or beside the photo."""
+    """Folder of all results. None: the result is a file that the user named, or a file next to the photo."""
 
 
 def plan(
@@ -63,27 +63,27 @@ def plan(
     samples: int | None = None,
     compare: bool = False,
 ) -> Plan:
-    """Find the photos and name what becomes of them.
+    """Find the photos and name their results.
 
-    A folder's photos and videos keep its tree and their names in `out`, a pattern's those of the folder in front of its
-    first wildcard. Passed over are hidden files, what lies in `out`, linked folders, and results that lie beside their
-    photos: see `RESULT`. Single files go into `out` by their name; for a single one, `out` may be a file.
+    In `out`, photos and videos of a folder keep its tree and their names. Those of a pattern keep their path from the
+    folder before its first wildcard. Hidden files, files in `out`, linked folders, and results next to their photos
+    (see `RESULT`) are skipped. Single files are placed directly in `out`. For one single file, `out` may be a file.
 
     Args:
-        inputs: files, folders, and patterns such as ``photos/**/*.jpg``, for shells that leave them alone.
-        out: folder; None, with a single input: beside it, ``-color`` added to its name.
-        format: ``same``, or a key of `tintype.images.formats.WRITABLE`; photos' names end accordingly.
-        samples: how many results a photo gets, ``name-1.jpg`` and so on; None: the one.
+        inputs: files, folders, and patterns such as ``photos/**/*.jpg``, for shells that do not expand them.
+        out: folder of the results. None, for a single input only: next to it, with ``-color`` added to its name.
+        format: ``same``, or a key of `tintype.images.formats.WRITABLE`. Photos' names get the suffix of the format.
+        samples: number of results per photo, named ``name-1.jpg`` and so on. None: a single result.
         compare: whether each photo also gets ``name-compare.jpg``.
     Returns:
-        Tasks in the order of the inputs, a folder's by name; each file once.
+        The plan. Its tasks are in the order of the inputs, those of a folder by name, with each file once.
     Raises:
-        UserError: an input is not there, there is no photo, two results would have one name, or that of a photo, or
-            `out` is a folder above the photos, whose other photos results might replace.
+        UserError: an input does not exist, there is no photo, two results would have the same name, a result would have
+            the name of a photo, or `out` is a folder above the photos, where results might replace other photos.
     """
     if format != SAME and format not in WRITABLE:
         raise UserError(f"--format {format!r}: allowed: {', '.join((SAME, *WRITABLE))}")
-    if "" in inputs:  # which is the current folder to pathlib
+    if "" in inputs:  # pathlib takes it for the current folder
         raise UserError("'': is no name; allowed: a photo, a folder (. is this one) or a pattern")
     single = Path(inputs[0]) if len(inputs) == 1 and Path(inputs[0]).exists() else None
     if out is None:
@@ -102,7 +102,7 @@ def plan(
         found: dict[Path, tuple[Path, Path]] = {}
         for text in inputs:
             for file, name in _find(text, out):
-                found.setdefault(file.parent.resolve() / file.name, (file, name))  # a link is a photo of its own
+                found.setdefault(file.parent.resolve() / file.name, (file, name))  # a link counts as a photo of its own
         tasks = [
             _task(file, out / name.with_name(name.stem + _suffix(name, format)), format, samples, compare)
             for file, name in found.values()
@@ -114,15 +114,15 @@ def plan(
 
 
 def is_there(path: Path) -> bool:
-    """Whether it is a file; a folder of the name is none, nor is what no file can be called."""
+    """Return whether a path is an existing file. A folder is not, and neither is a name that no file can have."""
     try:
         return path.is_file()
-    except OSError:  # too long a name
+    except OSError:  # the name is too long
         return False
 
 
 def _find(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
-    """Files, and the names they are to have below `out`."""
+    """Yield files, and the names that they get below `out`."""
     path = Path(text)
     if path.is_dir():
         if path.resolve() == out.resolve():
@@ -147,7 +147,10 @@ def _find(text: str, out: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _walk(folder: Path, but: Path) -> Iterator[Path]:
-    """Photos and videos below a folder, by name; none in the folder `but`, none hidden (macOS adds ``._photo.jpg``)."""
+    """Yield the photos and videos below a folder, by name.
+
+    The folder `but` and hidden files are skipped (macOS adds ``._photo.jpg``).
+    """
     for place, folders, files in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(name for name in folders if name[0] != "." and (here / name).resolve() != but)
@@ -155,7 +158,7 @@ def _walk(folder: Path, but: Path) -> Iterator[Path]:
 
 
 def _without_results(files: Sequence[Path]) -> list[Path]:
-    """Those that are no results of others among them."""
+    """Return the files that are not results of other files in the list."""
     photos = {file.with_suffix("") for file in files}
     of = ((file, RESULT.fullmatch(file.stem)) for file in files)
     return [file for file, match in of if match is None or file.with_name(match[1]) not in photos]
@@ -174,7 +177,7 @@ def _names_a_file(out: Path) -> bool:
 
 
 def _suffix(path: Path, format: str) -> str:
-    """What a result's name ends in, after the stem."""
+    """Return what follows the stem in a result's name."""
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return path.suffix
@@ -186,12 +189,12 @@ def _suffix(path: Path, format: str) -> str:
 
 
 def format_by_name(path: Path) -> str | None:
-    """The key of `tintype.images.formats.WRITABLE` that a name's suffix stands for."""
+    """Return the key of `tintype.images.formats.WRITABLE` for a name's suffix, or None if there is none."""
     return next((name for name, one in WRITABLE.items() if path.suffix.lower() in one.suffixes), None)
 
 
 def _format_of_name(source: Path, out: Path, format: str) -> str:
-    """The format of a file that the user has named."""
+    """Return the format of a file that the user has named."""
     meant = SAME if _is_video(out) else format_by_name(out)
     if meant is None or _is_video(source) != _is_video(out) or format not in (SAME, meant):
         allowed: Iterable[str] = (suffix for one in WRITABLE.values() for suffix in one.suffixes)
@@ -231,5 +234,5 @@ def _check(tasks: Sequence[Task], folder: Path | None) -> None:
 
 
 def _place(path: Path) -> Path:
-    """Where a file is, the same for all names that some file system takes for one."""
+    """Return the path of a file, the same for all names that some file system treats as equal."""
     return Path(str(path.resolve()).casefold())

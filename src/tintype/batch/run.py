@@ -1,4 +1,4 @@
-"""Many photos colorized, whatever their number: decoded ahead of the network, finished and written behind it."""
+"""Colorization of any number of photos: decoded ahead of the network, finished and written behind it."""
 
 from __future__ import annotations
 
@@ -27,42 +27,45 @@ from tintype.inference.hints import Hint
 from tintype.video.colorize import colorize_video
 
 BATCH_PIXELS = 1 << 25
-"""Of the photos of one batch, in all; a larger photo is a batch alone. At most three batches are in memory."""
+"""Total pixels of the photos in one batch. A larger photo is a batch by itself. At most three batches are in memory."""
 COMPARED_SIDE = 2048
-"""Pixels that the sides of a photo in a comparison have at most: it is for looking at."""
+"""Largest side, in pixels, of a photo in a comparison, which is only for viewing."""
 GAP = 16
 """Pixels between the photos of a comparison."""
 LEAST_MEASURED = 16
-"""Pixels of the short side: SSIM's window is 11 wide."""
+"""Minimum short side, in pixels, of a photo that is measured. SSIM's window is 11 pixels wide."""
 FORGOTTEN = 3600
-"""Seconds after which that is what a killed run has left: its writing takes some, as memory holds it all."""
+"""Age, in seconds, after which an unfinished file counts as left behind by a killed run.
+
+Writing a file takes only seconds, because memory holds all of it by then.
+"""
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""Where one file cannot be written because of these, no other can."""
+"""Errors because of which no other file can be written either."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task."""
+    """The outcome of a task."""
 
     task: Task
     error: str = ""
-    """Why it failed; empty where it did not."""
+    """Why the task failed, or "" if it did not."""
     metrics: dict[str, float] | None = None
-    """`tintype.batch.comparison.measure`'s, of photos that were measured."""
+    """Metrics of `tintype.batch.comparison.measure`, for photos that were measured."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A photo that the network may see."""
+    """A photo that is ready for the network."""
 
     task: Task
     prepared: Prepared
     is_kept: bool
-    """Whether it is given back as it is."""
+    """Whether the photo is returned unchanged."""
 
 
 def remaining(tasks: Iterable[Task], *, overwrite: bool = False, evaluate: bool = False) -> list[Task]:
-    """Those that there is work for: not done yet, or to be done again, or to be measured."""
+    """Return the tasks with work left: those not done yet, to be done again, or to be measured."""
     return [task for task in tasks if overwrite or not task.done or (evaluate and not task.is_video)]
 
 
@@ -76,20 +79,21 @@ def colorize_all(
     evaluate: bool = False,
     frames: Callable[[Path, int, int], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Colorize photos and videos, and tell of each as soon as it is done.
+    """Colorize photos and videos, and yield each outcome as soon as the task is done.
 
-    A file is there whole, or not at all, also after Ctrl-C or a crash. Memory is that of three batches, whatever the
-    number of the photos, and `BATCH_PIXELS` bounds those.
+    Files are written atomically, even in case of Ctrl-C or a crash. Memory holds three batches, whatever the number of
+    photos, and `BATCH_PIXELS` limits their size.
 
     Args:
-        tasks: as `remaining` gives them.
-        overwrite: make files again that are there.
-        seed: of a photo's first sample, the others' follow; None: the model's one answer.
-        hints: for every photo.
-        evaluate: make the results again, and measure those of color photos against the originals.
-        frames: called with a video, how many of its frames are done, and how many it has, 0 if it does not say.
+        tasks: tasks as returned by `remaining`.
+        overwrite: write existing files again.
+        seed: seed of a photo's first sample; those of the other samples follow. None: the model's one answer.
+        hints: hints for every photo.
+        evaluate: write the results again, and compare those of color photos with the originals.
+        frames: called with a video, the number of its frames that are done, and their total (0 if it does not say).
     Raises:
-        UserError: nothing more can be written, the disk is full; there is no use in going on.
+        UserError: there is a seed but the model is deterministic; or nothing more can be written, as when the disk is
+            full, so that going on is of no use.
     """
     if seed is not None and not colorizer.backend.stochastic:
         raise UserError("samples: this model has one answer; stochastic are those trained with generator.dropout")
@@ -128,10 +132,10 @@ class _Work:
                     if not isinstance(answer, Outcome)
                 ]
                 ahead = upcoming
-                del found, ready  # else they are in memory until the next batch has taken their place
+                del found, ready  # else they stay in memory until the next batch replaces them
             yield from (future.result() for future in behind)
         finally:
-            pool.shutdown(cancel_futures=True)  # files that are being written are written to their end
+            pool.shutdown(cancel_futures=True)  # files that are being written are completed
 
     def prepare(self, task: Task) -> Ready | Outcome:
         try:
@@ -141,22 +145,22 @@ class _Work:
             return Outcome(task, _reason(error))
 
     def answers(self, batch: Sequence[Ready]) -> list[list[np.ndarray] | Outcome]:
-        """What `predict` gives; of a batch that fails (too little memory, say) that of each photo alone."""
+        """Return what `predict` returns. If a batch fails (for lack of memory, say), predict each photo alone."""
         try:
             return [*self.predict(batch)]
         except Exception as error:
             reason = _reason(error)
         if len(batch) == 1:
             return [Outcome(batch[0].task, reason)]
-        return [self.answers([one])[0] for one in batch]  # not before the error is gone, whose frames hold memory
+        return [self.answers([one])[0] for one in batch]  # after the error is gone: its frames hold memory
 
     def predict(self, batch: Sequence[Ready]) -> list[list[np.ndarray]]:
-        """The chroma of each photo, one or one a sample; none where it is not needed."""
+        """Return the chroma of each photo: one, or one per sample, or none if it is not needed."""
         seen = [one for one in batch if not one.is_kept]
         if self.seed is None:
             answers = iter(self.colorizer.predict([one.prepared for one in seen]))
             return [[] if one.is_kept else [next(answers)] for one in batch]
-        # One by one: what a photo's sample is must not depend on the photos beside it.
+        # One by one: a photo's sample must not depend on the other photos of the batch.
         return [
             []
             if one.is_kept
@@ -166,7 +170,7 @@ class _Work:
 
     def finish(self, ready: Ready, answers: Sequence[np.ndarray]) -> Outcome:
         task, photo = ready.task, ready.prepared.photo
-        # A GIF is not written as one, and may have been called anything.
+        # GIFs are not written as GIFs, and the source may have had any suffix, so the result's name decides.
         wanted = (format_by_name(task.results[0]) or SAME) if photo.format == "GIF" else task.format
         try:
             results = [self.colorizer.finish(ready.prepared, ab, hints=self.hints) for ab in answers]
@@ -176,7 +180,7 @@ class _Work:
                     _write(path, task.source.read_bytes() if ready.is_kept and own else encode_photo(result, wanted))
             if task.compare and self.is_wanted(task.compare):
                 _write(task.compare, encode_photo(_side_by_side([photo, *(results or [photo])]), wanted))
-            # A photo that is given back as it is has no prediction to measure.
+            # A photo that is returned unchanged has no prediction to measure.
             measured = self.evaluate and bool(results) and photo.has_color
             if not measured or min(photo.pixels.shape[:2]) < LEAST_MEASURED:
                 return Outcome(task)
@@ -202,7 +206,10 @@ class _Work:
 
 
 def _batches(tasks: Iterable[Task], size: int, max_pixels: int) -> Iterator[list[Task]]:
-    """Tasks in a row, so many that memory holds their photos. The same every time: a batch's photos share last bits."""
+    """Group consecutive tasks into batches whose photos fit into memory.
+
+    The grouping is deterministic, because the photos of a batch affect the last bits of each other's results.
+    """
     batch: list[Task] = []
     pixels = 0
     for task in tasks:
@@ -217,7 +224,7 @@ def _batches(tasks: Iterable[Task], size: int, max_pixels: int) -> Iterator[list
 
 
 def _pixels(path: Path, max_pixels: int) -> int:
-    """How many a photo has, by its header; 0 where it will not be decoded, which `prepare` tells of."""
+    """Return a photo's number of pixels by its header, or 0 if it will not be decoded, which `prepare` reports."""
     try:
         with opened(path, max_pixels) as image:
             return image.width * image.height
@@ -226,7 +233,7 @@ def _pixels(path: Path, max_pixels: int) -> int:
 
 
 def _tidy(folders: Iterable[Path]) -> None:
-    """Remove what killed runs have left."""
+    """Remove the files that killed runs left behind."""
     for folder in folders:
         for path in folder.glob(f"{UNFINISHED}*"):
             with contextlib.suppress(OSError):
@@ -235,7 +242,7 @@ def _tidy(folders: Iterable[Path]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A file, whole or not at all. Raises `ValueError`, or `UserError` where others cannot be written either."""
+    """Write a file atomically. Raises `ValueError`, or `UserError` if no other file can be written either."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -246,7 +253,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _side_by_side(photos: Sequence[Photo]) -> Photo:
-    """A photo and what became of it, from left to right; in a file it is stored as the first."""
+    """Return a photo and its results from left to right, as a photo that is stored in a file like the first one."""
     images = [on_white(photo.to_image()).convert("RGB") for photo in photos]
     for image in images:
         image.thumbnail((COMPARED_SIDE, COMPARED_SIDE))
@@ -259,7 +266,7 @@ def _side_by_side(photos: Sequence[Photo]) -> Photo:
 
 
 def _reason(error: Exception) -> str:
-    """Why a photo failed, on one line."""
+    """Return the reason why a photo failed, on one line."""
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = " ".join(str(error).split())

@@ -1,1 +1,1 @@
-"""Trained generators in use: the model that comes with the package, and what an exported one carries."""
+"""Inference with trained generators: colorization, backends, ONNX export and the model that comes with the package."""

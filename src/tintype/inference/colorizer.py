@@ -22,9 +22,9 @@ from tintype.inference.recombination import lightness_of, recombine, resized
 from tintype.inference.upsampling import SIDE, predicted_grid, upsample
 
 LONGEST = 4
-"""The long side, to the network, is at most so many short ones: it sees panoramas squashed."""
+"""Largest ratio of long to short side that the network sees. Longer panoramas are squashed."""
 GRID = 8
-"""The network's long side is a multiple of it: photos of about one shape share a batch."""
+"""The long side that the network sees is a multiple of this, so that photos of similar shape share a batch."""
 
 
 P = TypeVar("P", str, Path, bytes, Image.Image, np.ndarray)
@@ -32,22 +32,22 @@ P = TypeVar("P", str, Path, bytes, Image.Image, np.ndarray)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A photo, and what a network sees of it."""
+    """A photo, and what the network sees of it."""
 
     photo: Photo
     lightness: np.ndarray
     """(h, w) float32, L* in [0, 100], at the network's size."""
     guide: np.ndarray
-    """(h', w') float32, the same at the size up to which chroma follows edges: see `tintype.inference.upsampling`."""
+    """(h', w') float32, L* at the size up to which chroma follows edges: see `tintype.inference.upsampling`."""
     is_array: bool = False
-    """Whether it came as an array, and goes as one."""
+    """Whether the photo came as an array, and is returned as one."""
 
 
 class Colorizer:
-    """Gives photos their colors back.
+    """Colorizes photos.
 
-    The network works at its own size. Its chroma is enlarged and joined to the photo's own full-size lightness, so that
-    nothing of the photo's sharpness is lost: see `tintype.inference.recombination.joined`.
+    The network works at its own size. Its chroma is enlarged and combined with the photo's own full-size lightness, so
+    that the photo stays as sharp as it was: see `tintype.inference.recombination.recombine`.
 
         colorizer = Colorizer.load()
         colorizer("grandmother.jpg").save("grandmother-in-color.jpg")
@@ -63,30 +63,30 @@ class Colorizer:
         self.backend = backend
         self.options = Options(**options)
         self.size = self.options.size or backend.image_size
-        """Short side of what the network sees, pixels."""
+        """Short side of what the network sees, in pixels."""
         if self.size < backend.image_size:  # some networks' deepest grids would be empty
             raise UserError(
                 f"size {self.size}: allowed: at least {backend.image_size}, that of the model's training photos"
             )
 
     def with_options(self, **changes: Any) -> Colorizer:
-        """One with the same network and other options. Raises `UserError` where one is out of range."""
+        """Return a colorizer with the same network and other options. Raises `UserError` if one is out of range."""
         return Colorizer(self.backend, **{**asdict(self.options), **changes})
 
     @classmethod
     def load(
         cls, model: str | Path = "everyday", *, backend: BackendName = "auto", device: str = "auto", **options: Any
     ) -> Colorizer:
-        """A model by any of its names.
+        """Load a model by any of its names.
 
         Args:
             model: ``everyday`` (comes with the package, needs no torch), ``models:/NAME@ALIAS``,
-                ``models:/NAME/VERSION``, an MLflow run's id, a folder of weights, or an ``.onnx`` file.
+                ``models:/NAME/VERSION``, an MLflow run's ID, a folder of weights, or an ``.onnx`` file.
             backend: see `tintype.inference.backends.load_backend`.
-            device: the same.
+            device: see `tintype.inference.backends.load_backend`.
             options: see the class.
         Raises:
-            UserError: there is no such model, or an option is wrong.
+            UserError: there is no such model, or an option is invalid.
         """
         from tintype.inference.model_names import find_model
 
@@ -98,28 +98,28 @@ class Colorizer:
         Args:
             photo: a path, a file's bytes, a PIL image, or an array (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or
                 floats in [0, 1]; gray or sRGB.
-            hints: colors that some spots are to have, see `tintype.inference.hints`.
+            hints: colors of some spots, see `tintype.inference.hints`.
         Returns:
-            Of the same height and width: for an array one (H, W, 3) of its type (float32 for floats), else an RGB
-            image (RGBA for one with transparency).
+            The photo in color, with the same height and width. For an array, it is an array (H, W, 3) of the same type
+            (float32 for floats); otherwise, an RGB image (RGBA if the photo has transparency).
         Raises:
-            ValueError: an array of another shape or type.
-            tintype.images.decoding.UnreadablePhoto: a file that gives no photo.
+            ValueError: an array has another shape or type.
+            tintype.images.opening.UnreadablePhoto: a file cannot be read as a photo.
         """
         return next(iter(self.many([photo], hints=hints)))
 
     def many(self, photos: Iterable[P], *, hints: Sequence[Hint] = ()) -> Iterator[Image.Image | np.ndarray]:
-        """Colorize any number of photos, ``batch_size`` at a time in memory: see `__call__`."""
+        """Colorize any number of photos, with ``batch_size`` photos in memory at a time. See `__call__`."""
         todo = iter(photos)
         while batch := [self.prepare(photo) for photo in islice(todo, self.options.batch_size)]:
             for prepared, ab in zip(batch, self.predict(batch), strict=True):
                 yield self._as_it_came(prepared, self.finish(prepared, ab, hints=hints))
 
     def samples(self, photo: P, number: int, *, seed: int = 0) -> list[Image.Image | np.ndarray]:
-        """Several plausible versions of one photo, the same for the same seed.
+        """Return several plausible versions of one photo. They are the same for the same seed.
 
         Raises:
-            UserError: the model is deterministic: it has one answer.
+            UserError: the model is deterministic, so it has only one answer.
         """
         if not self.backend.stochastic:
             raise UserError("samples: this model has one answer; stochastic are those trained with generator.dropout")
@@ -128,9 +128,10 @@ class Colorizer:
         return [self._as_it_came(prepared, self.finish(prepared, ab)) for ab in answers]
 
     def prepare(self, photo: P | Photo) -> Prepared:
-        """First of the three steps of `__call__`, for those who run them apart: decode, and make what the network sees.
+        """Run the first of the three steps of `__call__`: decode a photo, and make what the network sees.
 
-        The network does nothing here: several threads may prepare and finish while another predicts.
+        The steps are public so that callers can run them separately. This step does not use the network: several
+        threads may prepare and finish photos while another one predicts.
         """
         is_array = isinstance(photo, np.ndarray)
         read_photo = _photo(photo, self.options.max_pixels)
@@ -141,7 +142,10 @@ class Colorizer:
         return Prepared(read_photo, seen, guide, is_array)
 
     def predict(self, prepared: Sequence[Prepared], *, seed: int | None = None) -> list[np.ndarray]:
-        """Second step: the chroma of each photo, (2, h, w) float32 in Lab units; photos of one shape share a batch."""
+        """Run the second step: return the chroma of each photo, (2, h, w) float32 in Lab units.
+
+        Photos of the same shape share a batch.
+        """
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for index, one in enumerate(prepared):
             by_shape.setdefault(one.lightness.shape, []).append(index)
@@ -152,7 +156,7 @@ class Colorizer:
         return [answers[index] for index in range(len(prepared))]
 
     def finish(self, prepared: Prepared, ab: np.ndarray, *, hints: Sequence[Hint] = ()) -> Photo:
-        """Third step: the photo in color."""
+        """Run the third step: return the photo in color."""
         if self.options.keep_color and prepared.photo.has_color:
             return prepared.photo
         ab = upsample(predicted_grid(ab, self.backend.chroma_stride), prepared.guide) * np.float32(
@@ -171,7 +175,10 @@ class Colorizer:
 
 
 def network_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """Height and width at which a network sees a photo: its short side is `side`, its shape the photo's, about."""
+    """Return the height and width at which the network sees a photo.
+
+    The short side is `side`. The aspect ratio is about the photo's.
+    """
     short, long = sorted((height, width))
     stretched = min(max(round(side * long / short / GRID) * GRID, side), LONGEST * side)
     return (side, stretched) if height <= width else (stretched, side)

@@ -1,8 +1,8 @@
-"""Colors that a user wants at some spots, spread over what looks like one thing.
+"""Color hints: colors that a user wants at some spots, spread over areas that look alike.
 
-A hint's color goes where the way from its spot is short: over even lightness it goes far, over an edge hardly, and
-less far into what is lighter or darker than the spot. The network's own chroma stands behind all hints, as one more
-color that is equally far from every pixel; so, far from the hints, nothing changes.
+A hint's color spreads where the path from its spot is cheap. It spreads far over even lightness, hardly across an edge,
+and less far into areas that are lighter or darker than the spot. The network's own chroma competes with all hints as
+one more color that is equally far from every pixel. So nothing changes far away from the hints.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ from tintype.errors import UserError
 from tintype.inference.recombination import resized
 
 WORKING = 256
-"""Long side at which ways are measured, pixels: 20 ms a hint."""
+"""Long side, in pixels, at which path costs are measured. This takes 20 ms per hint."""
 FINE = 1024
-"""Long side at which the colors' borders are drawn along the photo's edges, pixels."""
+"""Long side, in pixels, at which the borders of the colors are aligned with the photo's edges."""
 REACH = 0.4
-"""Distance at which a hint and the network weigh alike: a way as long as the photo's long side costs `EVEN` or more."""
+"""Distance at which a hint and the network have equal weight.
+
+A path as long as the photo's long side costs at least `EVEN`.
+"""
 EVEN = 0.5
-"""Price of a way over even lightness."""
+"""Cost of a path over even lightness that is as long as the photo's long side."""
 EDGE = 4.0
-"""Slope, L* a pixel at the working size, that adds 1 to the price; twice the slope adds 4."""
+"""Slope, in L* per pixel at the working size, that adds 1 to the cost. Twice the slope adds 4."""
 UNLIKE = 60.0
-"""Difference from the spot's own L* that adds 1 to the distance."""
+"""Difference from the L* of the hint's spot that adds 1 to the distance."""
 FALLOFF = 4
-"""How sharply one color gives way to another: weights are distance to the power of minus this."""
+"""Sharpness of the transition between colors: a weight is the distance to the power of minus this value."""
 SMOOTHNESS = 8.0
-"""Of the guided filter: variance of L* below which a patch counts as even."""
+"""Variance of L* below which the guided filter treats a patch as even."""
 COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -43,15 +46,15 @@ class Hint:
     """A spot and its color.
 
     Raises:
-        UserError: a spot outside the photo, or a color that is none.
+        UserError: the spot is outside the photo, or the color is invalid.
     """
 
     x: float
-    """From the left edge, in widths of the photo: [0, 1]."""
+    """Distance from the left edge as a share of the photo's width, in [0, 1]."""
     y: float
-    """From the top edge, in heights of the photo: [0, 1]."""
+    """Distance from the top edge as a share of the photo's height, in [0, 1]."""
     color: str
-    """#rrggbb; its hue and chroma are taken, the lightness stays the photo's."""
+    """#rrggbb. Its hue and chroma are used; the lightness stays the photo's."""
 
     def __post_init__(self) -> None:
         for name, value in (("x", self.x), ("y", self.y)):
@@ -62,24 +65,25 @@ class Hint:
 
     @property
     def ab(self) -> np.ndarray:
-        """(2,) float32, Lab units."""
+        """The color's a and b, (2,) float32 in Lab units."""
         rgb = np.array([int(self.color[start : start + 2], 16) for start in (1, 3, 5)]) / 255
         return rgb2lab(rgb)[1:].astype(np.float32)
 
 
 def follow_hints(lightness: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
-    """A network's chroma, with what the hints want.
+    """Apply hints to a network's chroma.
 
     Colors are blended by geodesic distance (Yatziv and Sapiro, Fast Image and Video Colorization Using Chrominance
-    Blending, 2006, https://doi.org/10.1109/TIP.2005.864231), measured at a small size; a guided filter (He et al.,
-    2013, https://doi.org/10.1109/TPAMI.2012.213) then sets the borders on the edges of the lightness.
+    Blending, 2006, https://doi.org/10.1109/TIP.2005.864231), measured at a small size. A guided filter (He et al.,
+    2013, https://doi.org/10.1109/TPAMI.2012.213) then aligns the borders with the edges of the lightness.
 
     Args:
-        lightness: (H, W) float32, L* in [0, 100]; best the full photo's: edges are found in it.
+        lightness: (H, W) float32, L* in [0, 100]. Best at full size, because edges are found in it.
         ab: (2, h, w) float32, Lab units, of the same photo at any size.
-        hints: in any order.
+        hints: hints in any order.
     Returns:
-        `ab` itself without hints, else (2, H', W') float32 with the lightness's shape, its long side at most `FINE`.
+        `ab` itself if there are no hints, else (2, H', W') float32 with the aspect ratio of the lightness and a long
+        side of at most `FINE`.
     """
     if not hints:
         return ab
@@ -90,9 +94,9 @@ def follow_hints(lightness: np.ndarray, ab: np.ndarray, hints: Sequence[Hint]) -
 
 
 def blended(lightness: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
-    """What hints and network have in each pixel's color, by distance: (H, W) L* -> (3, H, W).
+    """Blend the hints and the network by distance: (H, W) L* -> (3, H, W).
 
-    First the network's share, in [0, 1]; then ab of the hints, each weighted by its share.
+    The first plane is the network's share in [0, 1]. The other two are ab of the hints, each weighted by its share.
     """
     mixed, weights = np.zeros((2, *lightness.shape)), np.ones(lightness.shape)
     for hint, distance in zip(hints, distances(lightness, hints), strict=True):
@@ -103,9 +107,9 @@ def blended(lightness: np.ndarray, hints: Sequence[Hint]) -> np.ndarray:
 
 
 def distances(lightness: np.ndarray, hints: Sequence[Hint]) -> Iterator[np.ndarray]:
-    """How far each pixel is from each hint: (H, W) L* -> (H, W), one a hint."""
+    """Yield the distance of each pixel from each hint: (H, W) L* -> (H, W), one per hint."""
     height, width = lightness.shape
-    calm = median_filter(lightness, 3)  # takes grain away, leaves edges
+    calm = median_filter(lightness, 3)  # removes grain, keeps edges
     slope = np.hypot(sobel(calm, axis=0), sobel(calm, axis=1)) / 8
     price = (EVEN + (slope / EDGE) ** 2) / max(height, width)
     tone = gaussian_filter(lightness, 2)
@@ -116,9 +120,10 @@ def distances(lightness: np.ndarray, hints: Sequence[Hint]) -> Iterator[np.ndarr
 
 
 def guided(lightness: np.ndarray, planes: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """Planes enlarged such that their borders lie on the edges of a larger lightness.
+    """Enlarge planes so that their borders follow the edges of a larger lightness.
 
-    The fast form: coefficients at the small size, used at the large one (He and Sun, arXiv:1505.00996).
+    This is the fast guided filter: it computes coefficients at the small size and applies them at the large one (He and
+    Sun, arXiv:1505.00996).
 
     Args:
         lightness: (h, w), L*.
@@ -142,7 +147,7 @@ def guided(lightness: np.ndarray, planes: np.ndarray, fine: np.ndarray) -> np.nd
 
 
 def shrunk(plane: np.ndarray, longest: int) -> np.ndarray:
-    """(H, W) float32 -> the same shape with a long side of at most `longest`."""
+    """Shrink a plane, (H, W) float32, to a long side of at most `longest`. The aspect ratio stays the same."""
     scale = longest / max(plane.shape)
     if scale >= 1:
         return plane

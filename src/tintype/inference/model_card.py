@@ -1,4 +1,4 @@
-"""What a model's makers say of it, inside its file (Mitchell et al. 2019, arXiv:1810.03993)."""
+"""The model card inside a model's file (Mitchell et al. 2019, arXiv:1810.03993)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tintype.config import Section
 
 
 class ModelCard(Section):
-    """A short model card, for those who have the file alone."""
+    """A short model card for people who have only the file."""
 
     name: str
     version: str

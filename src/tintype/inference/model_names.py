@@ -1,6 +1,6 @@
-"""Which model a user means.
+"""Names of models, resolved to files.
 
-MLflow is asked for those names alone that only it knows: folders and files need none.
+MLflow is asked only for names that nobody else knows. Folders and files do not need it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ HINT = "`make repro` in tintype's checkout makes one; --model also takes everyda
 
 
 class FoundModel(NamedTuple):
-    """A model, and what is known of it."""
+    """A model, and what is known about it."""
 
     path: Path
     """A folder of weights, or an .onnx file."""
     name: str
-    """As people may call it: ``colorizer 3 (gan_l1_class)``."""
+    """Display name, such as ``colorizer 3 (gan_l1_class)``."""
     metrics: dict[str, float]
-    """On its project's test photos, by name; {} where none are known."""
+    """Metrics on its project's test photos by name, or {} if none are known."""
 
 
 def find_model(model: str | Path) -> FoundModel:
@@ -39,9 +39,9 @@ def find_model(model: str | Path) -> FoundModel:
     Args:
         model: ``everyday``, which comes with the package (a folder of that name is ``./everyday``), a folder of
             weights (a row's in a project's ``models/``, or one that MLflow keeps), an ``.onnx`` file,
-            ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, or a run's id, also as ``runs:/ID``. MLflow's store is
+            ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, or a run's ID, also as ``runs:/ID``. MLflow's store is
             that of ``MLFLOW_TRACKING_URI``, else that of the project or checkout around the working directory, else
-            that of the checkout which tintype is installed from. What a server holds is downloaded once.
+            that of the checkout that tintype is installed from. Models on a server are downloaded once.
     Raises:
         UserError: there is no such model, or no such store.
     """
@@ -61,14 +61,14 @@ def find_model(model: str | Path) -> FoundModel:
 
 
 def _in_folder(folder: Path) -> FoundModel:
-    """A folder of weights, or one around it: a model that MLflow keeps has its weights in ``artifacts/ROW``."""
+    """Find weights in a folder or below it. A model that MLflow keeps has its weights in ``artifacts/ROW``."""
     found = [file.parent for around in (".", "*", "artifacts/*") for file in sorted(folder.glob(f"{around}/{WEIGHTS}"))]
     if not found:
         raise UserError(f"{folder}: no {WEIGHTS} in this folder")
     if folder not in found and len(found) > 1:
         raise UserError(f"{folder}: several models; allowed: one of {', '.join(map(str, found))}")
     weights = found[0].resolve()
-    # A row of a project.
+    # The weights of a project's row have known metrics.
     metrics = weights.parents[1] / metrics_of(weights.name)
     known = weights.parents[1] / model_of(weights.name) == weights and metrics.is_file()
     return FoundModel(found[0], weights.name, json.loads(metrics.read_text(encoding="utf-8")) if known else {})
@@ -93,12 +93,12 @@ def _in_mlflow(reference: str) -> FoundModel:
 
 
 def _home() -> Path | None:
-    """The checkout whose store is meant; None where there is none."""
+    """Return the checkout whose store is meant, or None if there is none."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "dvc.yaml").exists() and (folder / "params.yaml").is_file():
             with contextlib.suppress(UserError):
                 repo = read_params(folder / "params.yaml").get("repo")
-                if isinstance(repo, str):  # else it is another program's
+                if isinstance(repo, str):  # else the files are another program's
                     return (folder / repo).resolve()
     return CHECKOUT if (CHECKOUT / "dvc.yaml").is_file() else None

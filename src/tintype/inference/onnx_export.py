@@ -1,7 +1,7 @@
-"""Trained generators as ONNX files: one file, any batch, any size, run by ONNX Runtime without torch.
+"""Export of trained generators to ONNX: one file for any batch and any size, run by ONNX Runtime without torch.
 
-The file's network takes ``lightness`` (B, 1, H, W) float32, L* in [0, 100], and gives ``ab`` (B, 2, H, W) float32 in
-Lab units. What else must be known of it lies in the file's metadata, see `tintype.inference.onnx_metadata.Metadata`.
+The file's network takes ``lightness`` (B, 1, H, W) float32, L* in [0, 100], and returns ``ab`` (B, 2, H, W) float32 in
+Lab units. Everything else about it is in the file's metadata, see `tintype.inference.onnx_metadata.Metadata`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from tintype.models.unet import UNet
 OPSET = 18
 Precision = Literal["fp32", "fp16"]
 PARITY = {"fp32": 1e-2, "fp16": 1.0}
-"""Lab units, by the precision of the weights: a file that differs more from torch, anywhere, is not written.
+"""Largest allowed difference from torch, in Lab units, by the precision of the weights. Other files are not written.
 
-Saturated untrained networks reach 1e-3 in fp32. In fp16 untrained networks with strong colors reach 0.24 (on average
-0.02), two trained ones with EfficientNet-Lite0's encoder 0.05 on noise, and 0.34 on photos (on average 0.01).
+Saturated untrained networks reach 1e-3 in fp32. In fp16, untrained networks with strong colors reach 0.24 (on average
+0.02). Two trained ones with EfficientNet-Lite0's encoder reach 0.05 on noise and 0.34 on photos (on average 0.01).
 """
 
 
 class Exported(NamedTuple):
-    """An ONNX file's content."""
+    """The content of an ONNX file."""
 
     content: bytes
     difference: float
-    """From torch's answers, the largest, Lab units."""
+    """Largest difference from torch's answers, in Lab units."""
 
 
 def export_onnx(folder: Path, file: Path, *, name: str | None = None, precision: Precision = "fp32") -> float:
@@ -54,11 +54,11 @@ def export_onnx(folder: Path, file: Path, *, name: str | None = None, precision:
 
     Args:
         folder: with ``generator.safetensors`` and ``generator.json``.
-        file: where it goes, whole or not at all; one that is there is replaced.
-        name: by which people know the model; None: the folder's name.
+        file: file to write, atomically. An existing file is replaced.
+        name: display name of the model. None: the folder's name.
         precision: see `as_onnx`.
     Returns:
-        The largest difference from torch's answers, Lab units.
+        The largest difference from torch's answers, in Lab units.
     Raises:
         UserError: there is no saved generator, no ``onnx`` package, or the file cannot be written.
     """
@@ -75,17 +75,17 @@ def export_onnx(folder: Path, file: Path, *, name: str | None = None, precision:
 def as_onnx(
     folder: Path, *, name: str | None = None, precision: Precision = "fp32", card: ModelCard | None = None
 ) -> Exported:
-    """The generator saved in `folder` as an ONNX file's content, compared with torch's answers.
+    """Return the generator saved in `folder` as the content of an ONNX file, compared with torch's answers.
 
     The weights keep their names in the generator's state dict.
 
     Args:
         folder: with ``generator.safetensors`` and ``generator.json``.
-        name: by which people know the model; None: the folder's name.
-        precision: of the weights as they are stored; fp16 halves the file. The network computes in float32 either way.
-        card: of a model that is released.
+        name: display name of the model. None: the folder's name.
+        precision: of the stored weights. fp16 halves the file. The network computes in float32 either way.
+        card: model card of a released model.
     Raises:
-        UserError: there is no saved generator, no ``onnx`` package, or fp16 is not precise enough for this one.
+        UserError: there is no saved generator, no ``onnx`` package, or fp16 is not precise enough for this generator.
     """
     try:
         import onnx
@@ -112,9 +112,9 @@ def as_onnx(
     drops = []
     for layer, given in zip(dropouts, model.graph.input[1:], strict=True):
         drops.append(Dropout(given.name, layer.p, layer.channels, layer.shrunk))
-        # an input with a value is optional: without a seed nothing is dropped
+        # an input with a default value is optional: without a seed, nothing is dropped
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), given.name))
-    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2  # the exporter has lost it
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2  # the exporter loses it
     metadata = Metadata(
         name or folder.resolve().name,
         side,
@@ -143,24 +143,24 @@ def as_onnx(
 
 
 def _noise(batch: int, height: int, width: int) -> np.ndarray:
-    """Lightness of photos that look like nothing: what differs anywhere, differs there."""
+    """Return random lightness, on which any difference between two networks shows."""
     return np.random.default_rng(0).uniform(0, 100, (batch, 1, height, width)).astype(np.float32)
 
 
 def _stride(generator: nn.Module) -> int:
-    """The multiples of it are the sizes that the generator works with; it pads others to them."""
+    """Return the number to whose multiples the generator pads its input."""
     if isinstance(generator, ResNet18UNet | TimmUNet):
         return 32
     return next(module.stride for module in generator.modules() if isinstance(module, UNet | DoubleConvNet))
 
 
 def _made_exportable(generator: nn.Module) -> list[_Keep]:
-    """Replace what ONNX has not got; gives what stands for dropout, in the order of the modules."""
+    """Replace the modules that ONNX does not support. Return those of dropout, in the order of the modules."""
     if isinstance(generator, UNet) and generator.class_branch is not None:
         generator.add_module("class_branch", _AnySizeClassBranch(generator.class_branch))
     keeps = []
     for module in list(generator.modules()):
-        if parametrize.is_parametrized(module, "weight"):  # spectral norm: what it has come to
+        if parametrize.is_parametrized(module, "weight"):  # spectral norm: keep its result
             parametrize.remove_parametrizations(module, "weight")
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout) and child.p > 0:
@@ -170,15 +170,15 @@ def _made_exportable(generator: nn.Module) -> list[_Keep]:
 
 
 def _traced(network: LabGenerator, dropouts: list[_Keep], image_size: int, stride: int) -> bytes:
-    """The network as the content of an ONNX file.
+    """Return the network as the content of an ONNX file.
 
-    By torch's tracing exporter: the one by torch.export specializes on grids of one pixel, which the bottleneck has for
-    photos no larger than the stride, so that no file of its serves every size.
+    This uses torch's tracing exporter. The exporter based on torch.export specializes on grids of one pixel, which the
+    bottleneck has for photos no larger than the stride. So none of its files would work for every size.
     """
     side = -(-image_size // stride) * stride
     lightness = torch.zeros(2, 1, side, side + stride)
     with torch.inference_mode():
-        network(lightness)  # each of the dropouts learns what it is given
+        network(lightness)  # each dropout records its input
     masks = [layer.seen.clone() for layer in dropouts]
     for layer in dropouts:
         layer.channels, layer.shrunk = layer.seen.shape[1], side // layer.seen.shape[2]
@@ -186,11 +186,11 @@ def _traced(network: LabGenerator, dropouts: list[_Keep], image_size: int, strid
     sizes, content = {0: "batch", 2: "height", 3: "width"}, io.BytesIO()
     any_shape = {name: {axis: f"{name}_{axis}" for axis in range(4)} for name in names}
     traced = _AnySize(network, dropouts, stride).eval()
-    # Weights keep their names only if batch norm is not folded into convolutions (ONNX Runtime does that when it loads
-    # a file: equally fast) and if equal weights are not merged. The exporter does both unless the network is in
-    # training. So this outermost module says it is; the layers inside stay in eval mode.
+    # Weights keep their names only if batch norm is not folded into convolutions and equal weights are not merged.
+    # (ONNX Runtime folds batch norm when it loads a file, so speed is the same.) The exporter does both unless the
+    # network is in training mode. So only this outermost module claims to be; the layers inside stay in eval mode.
     traced.training = True
-    with warnings.catch_warnings():  # of deprecation; and of `padded`'s question, whose answer is always the same here
+    with warnings.catch_warnings():  # of deprecation, and of the condition in `padded`, which is constant here
         warnings.simplefilter("ignore")
         torch.onnx.export(
             traced,
@@ -207,14 +207,14 @@ def _traced(network: LabGenerator, dropouts: list[_Keep], image_size: int, strid
 
 
 class _AnySize(nn.Module):
-    """Pads as `tintype.models.blocks.padded` does, but always: a traced file knows no ifs."""
+    """Pads as `tintype.models.blocks.padded` does, but always, because a traced file has no conditions."""
 
     def __init__(self, network: nn.Module, dropouts: list[_Keep], stride: int) -> None:
         super().__init__()
         self.network, self.dropouts, self.stride = network, dropouts, stride
 
     def forward(self, lightness: Tensor, *masks: Tensor) -> Tensor:
-        """(B, 1, H, W), a mask a dropout -> (B, 2, H, W)."""
+        """Predict chroma: (B, 1, H, W), one mask per dropout -> (B, 2, H, W)."""
         for layer, mask in zip(self.dropouts, masks, strict=True):
             layer.mask = mask
         height, width = lightness.shape[-2:]
@@ -223,11 +223,11 @@ class _AnySize(nn.Module):
 
 
 class _Keep(nn.Module):
-    """Dropout whose draw comes from outside."""
+    """Dropout whose mask comes from outside."""
 
     channels: int
     shrunk: int
-    """How many times smaller than the photo its grid is."""
+    """How many times smaller than the photo the layer's grid is."""
     seen: Tensor
     mask: Tensor | None = None
 
@@ -236,7 +236,7 @@ class _Keep(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), and a mask that fits -> (B, C, H, W)."""
+        """Apply the mask: (B, C, H, W) -> (B, C, H, W). Without a mask, record the input."""
         if self.mask is None:
             self.seen = x
             return x
@@ -244,9 +244,10 @@ class _Keep(nn.Module):
 
 
 class _AnySizeClassBranch(nn.Module):
-    """What a `ClassBranch` tells the decoder, by operations that ONNX has for any size; no class logits.
+    """Computes what a `ClassBranch` passes to the decoder, with operations that ONNX supports for any size.
 
-    ONNX has no adaptive pooling. But that is linear, along each axis a matrix that follows from the size.
+    It does not compute class logits. ONNX has no adaptive pooling. But pooling is linear: along each axis, it is a
+    matrix that follows from the size.
     """
 
     def __init__(self, branch: ClassBranch) -> None:
@@ -254,14 +255,14 @@ class _AnySizeClassBranch(nn.Module):
         self.blocks, self.fusion, self.side = branch.blocks, branch.fusion, branch.side
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """(B, c_in, H, W) -> (B, 8f)."""
+        """Return what the decoder gets, (B, c_in, H, W) -> (B, 8f), and None in place of class logits."""
         x = self.blocks(x)
         rows, columns = (_pooling(length, self.side) for length in x.shape[-2:])
         return self.fusion((rows @ x @ columns.T).flatten(1)), None
 
 
 def _pooling(length: Any, side: int) -> Tensor:
-    """`torch.nn.functional.adaptive_avg_pool1d` as a matrix: (side, length), its rows sum to 1."""
+    """Return `torch.nn.functional.adaptive_avg_pool1d` as a matrix (side, length) whose rows sum to 1."""
     cell, pixel = torch.arange(side)[:, None], torch.arange(length)
     start, end = cell * length // side, ((cell + 1) * length + side - 1) // side
     return ((pixel >= start) & (pixel < end)).float() / (end - start)

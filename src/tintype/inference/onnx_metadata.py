@@ -1,4 +1,4 @@
-"""What an exported file says of itself, as JSON in ONNX's own metadata."""
+"""Metadata of an exported file, stored as JSON in ONNX's own metadata."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import Any, NamedTuple
 from tintype.inference.model_card import ModelCard
 
 METADATA = "tintype"
-"""The key of a file's metadata under which its `Metadata` lies."""
+"""Key of the ONNX metadata under which the `Metadata` is stored."""
 
 
 class Dropout(NamedTuple):
-    """A place where a stochastic generator draws. Its mask is an optional input of the network."""
+    """A dropout layer of a stochastic generator. Its mask is an optional input of the network."""
 
     input: str
     p: float
-    """Share that is dropped."""
+    """Share of the values that is dropped."""
     channels: int
     shrunk: int
-    """How many times smaller than the photo its grid is."""
+    """How many times smaller than the photo the layer's grid is."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an exported file says of itself."""
+    """Metadata of an exported file."""
 
     name: str
-    """By which people know the model."""
+    """Display name of the model."""
     image_size: int
-    """Side of the training photos, pixels."""
+    """Side of the training photos, in pixels."""
     stride: int
-    """The network works at multiples of it, inside."""
+    """Internally, the network works at multiples of this."""
     dropouts: tuple[Dropout, ...]
     version: str
-    """Of the tintype that wrote it."""
+    """Version of tintype that wrote the file."""
     chroma_stride: int = 1
-    """See `tintype.inference.backends.Backend`; files of earlier versions do not tell."""
+    """See `tintype.inference.backends.Backend`. Files of earlier versions do not have it."""
     generator: dict[str, Any] | None = None
     """The `tintype.models.GeneratorCard` that torch builds the network from; None in files of earlier versions."""
     card: ModelCard | None = None
-    """Of a released model."""
+    """Model card, which released models have."""
 
     def to_json(self) -> str:
-        """The inverse of `from_json`."""
+        """Return the metadata as JSON, the inverse of `from_json`."""
         return json.dumps({**asdict(self), "card": self.card and self.card.model_dump()})
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
-        """Raises `ValueError` or `TypeError` for what no `to_json` has written."""
+        """Read the output of `to_json`. Raises `KeyError`, `ValueError` or `TypeError` for other text."""
         values = json.loads(text)
         values["dropouts"] = tuple(Dropout(*dropout) for dropout in values["dropouts"])
         card = values.pop("card", None)

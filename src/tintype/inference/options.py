@@ -1,4 +1,4 @@
-"""What a caller may choose about coloring."""
+"""Options of colorization."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ MAX_SATURATION = 10
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a `tintype.inference.colorizer.Colorizer`; they never change, see its `with_options`.
+    """Options of a `tintype.inference.colorizer.Colorizer`. They are immutable, see its `with_options`.
 
     Raises:
-        UserError: one of them is out of range.
+        UserError: an option is out of range.
     """
 
     size: int | None = None
-    """Short side of what the network sees, pixels; None: the side of its training photos, which is the least.
+    """Short side of what the network sees, in pixels. None: the side of its training photos, which is the minimum.
 
-    Larger: finer color, but what it sees is less like what it has learned."""
+    A larger size gives finer color, but the network then sees photos that are less like those it learned from.
+    """
     batch_size: int = 8
-    """How many photos the network sees at a time."""
+    """Number of photos that the network sees at a time."""
     saturation: float = 1.0
-    """The chroma is multiplied by it; 0 is gray, 1 as predicted."""
+    """Factor of the chroma: 0 is gray, 1 is as predicted."""
     keep_color: bool = False
-    """Give color photos back as they are; else they are recolored, and their colors not looked at."""
+    """Return color photos unchanged. Otherwise they are recolored, and their own colors are ignored."""
     max_pixels: int = MAX_PIXELS
-    """Photos in files that have more are refused before they are decoded."""
+    """Photo files with more pixels are refused before they are decoded."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -1,7 +1,7 @@
-"""A photo's lightness, and the photo in color: the lightness it has, joined to the chroma it gets.
+"""A photo's lightness, and its recombination with predicted chroma into a photo in color.
 
-In NumPy, strip by strip: the memory beside the photo and its answer is that of one strip, whatever the photo's size.
-Lab is that of `tintype.color.constants`.
+Both run in NumPy, strip by strip. Besides the photo and the result, memory holds one strip per thread, whatever the
+photo's size. Lab is that of `tintype.color.constants`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tintype.images.strips import in_strips
 
 
 def lightness_of(pixels: np.ndarray) -> np.ndarray:
-    """CIE L* of a photo.
+    """Return the CIE L* of a photo.
 
     Args:
         pixels: (H, W) gray or (H, W, 3) color, sRGB-coded; uint8, uint16, or float32 in [0, 1].
@@ -32,15 +32,15 @@ def lightness_of(pixels: np.ndarray) -> np.ndarray:
 
 
 def recombine(pixels: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """The photo with its own L* and, enlarged to its size, the chroma `ab`.
+    """Return the photo with its own L* and the chroma `ab`, enlarged to the photo's size.
 
-    Where sRGB has no color of that lightness and chroma, the chroma is lowered until it has: hue and L* stay.
+    Where the color is outside the sRGB gamut, the chroma is lowered until it is inside. Hue and L* stay the same.
 
     Args:
         pixels: (H, W) gray or (H, W, 3) color, sRGB-coded; uint8, uint16, or float32 in [0, 1].
-        ab: (2, h, w) float32, Lab units; of any size.
+        ab: (2, h, w) float32 of any size, Lab units.
     Returns:
-        (H, W, 3) of the photo's type, sRGB.
+        (H, W, 3) sRGB of the photo's type.
     """
     height, width = pixels.shape[:2]
     out = np.empty((height, width, 3), pixels.dtype)
@@ -57,6 +57,6 @@ def recombine(pixels: np.ndarray, ab: np.ndarray) -> np.ndarray:
 
 
 def resized(plane: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(H, W) float32 -> (height, width) float32; averages where it shrinks."""
+    """Resize a plane, (H, W) float32 -> (height, width) float32. Shrinking averages pixels."""
     small = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(small, np.float32)

@@ -9,16 +9,19 @@ from tintype.files import sha256_of
 
 RELEASED = "tintype-everyday"
 NAMES = ("everyday", RELEASED)
-"""By which users may call it."""
+"""Names by which users may refer to it."""
 ROOM = Path(__file__).parent / "released"
-"""Holds its ONNX file, the file's hash in ``sha256sum``'s form, and its card. `tintype.project.release` fills it."""
+"""Folder of its ONNX file, the file's hash in ``sha256sum`` format, and its card.
+
+`tintype.project.release` writes them.
+"""
 
 
 def path_of_released() -> Path:
-    """The released model's ONNX file, its SHA-256 checked.
+    """Return the path of the released model's ONNX file after checking its SHA-256.
 
     Raises:
-        UserError: the file or its hash is missing, or they do not belong together.
+        UserError: the file or its hash is missing, or they do not match.
     """
     file, digest = model_file(), released_hash()
     try:
@@ -34,7 +37,7 @@ def path_of_released() -> Path:
 
 
 def released_hash() -> str:
-    """SHA-256 of the released model's file, as it was when it was released. Raises `UserError` if it is missing."""
+    """Return the SHA-256 of the released model's file, as of its release. Raises `UserError` if it is missing."""
     try:
         return hash_file().read_text(encoding="ascii").split()[0]
     except (OSError, ValueError, IndexError):
@@ -49,15 +52,15 @@ def _missing() -> UserError:
 
 
 def model_file() -> Path:
-    """Where the released model lies."""
+    """Return the path of the released model's ONNX file."""
     return ROOM / f"{RELEASED}.onnx"
 
 
 def hash_file() -> Path:
-    """Where its hash lies."""
+    """Return the path of the released model's hash."""
     return ROOM / f"{RELEASED}.onnx.sha256"
 
 
 def card_file() -> Path:
-    """Where its card lies."""
+    """Return the path of the released model's card."""
     return ROOM / "MODEL_CARD.md"

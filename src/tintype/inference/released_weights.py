@@ -1,4 +1,4 @@
-"""The released model's weights as torch's, to start a training from."""
+"""The released model's weights for torch, as a starting point of training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tintype.inference.released import RELEASED, path_of_released
 from tintype.models.timm_unet import TimmUNet
 
 KEY = "generator.weights = 'everyday'"
-"""Who asks."""
+"""The param that asks for these weights. Error messages start with it."""
 
 
 def released_state_dict() -> dict[str, Tensor]:
-    """The released model's weights under the names of its generator's state dict; float32, on the CPU.
+    """Return the released model's weights by their names in the generator's state dict, as float32 on the CPU.
 
-    The running statistics of batch norm are among them. Matrices and convolutions were rounded to float16 once.
+    They include the running statistics of batch norm. Matrices and convolutions were rounded to float16 once.
 
     Raises:
         UserError: the model is missing or damaged, or the package ``onnx`` is not installed.
@@ -28,16 +28,16 @@ def released_state_dict() -> dict[str, Tensor]:
 
 
 def start_from_released(generator: nn.Module) -> None:
-    """Give a `TimmUNet` the released model's weights.
+    """Load the released model's weights into a `TimmUNet`.
 
     Raises:
-        UserError: the generator is of another architecture; the line names the first key that differs. Or else as
-            `released_state_dict`.
+        UserError: the generator has another architecture; the message names the first key that differs. Also raised in
+            the cases of `released_state_dict`.
     """
     assert isinstance(generator, TimmUNet)
     weights, released = _read()
     space = next(name for name, space in SPACES.items() if space is generator.space)
-    if space != released.space:  # all other differences are seen in the weights
+    if space != released.space:  # all other differences show in the weights
         raise _other_architecture("generator.space", repr(released.space), repr(space))
     shapes = {key: _shape(value) for key, value in weights.items()}
     expected = {key: _shape(value) for key, value in generator.state_dict().items() if not is_counter(key)}
@@ -48,7 +48,7 @@ def start_from_released(generator: nn.Module) -> None:
 
 
 def is_counter(key: str) -> bool:
-    """Whether a key of a state dict is batch norm's count of batches, which ONNX has not got."""
+    """Return whether a key of a state dict is batch norm's batch counter, which ONNX does not have."""
     return key.endswith(".num_batches_tracked")
 
 

@@ -1,1 +1,1 @@
-"""A project: a folder with params, what DVC and git know of it, and what judges it."""
+"""A project: a folder with params, what DVC and git know about it, and the checks that judge it."""

@@ -1,4 +1,4 @@
-"""A project for one's own photos: params sized to the machine, beside the one pipeline definition."""
+"""Creation of a project for the user's own photos: params sized to the machine, and a link to the one pipeline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ FINE_TUNING = {
         }
     ],
 }
-"""How a project that starts from the released model trains otherwise; its epochs are sized to the machine."""
+"""Training settings in which a project that starts from the released model differs from it.
+
+The epochs are then sized to the machine.
+"""
 IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
@@ -52,14 +55,14 @@ def make_project(
 ) -> str:
     """Write ``params.yaml``, ``dvc.yaml`` (a link to the checkout's) and ``.dvc`` into `folder`.
 
-    The params are the default project's, comments and all, with the photos named and the training sized: to about
-    `minutes` for all rows, by the measured speed of a training step on this machine. With `fine_tune` there is one row,
-    which starts from the released model and trains as that was trained, but gently.
+    The params are the default project's, including the comments, with the photos filled in. Training is sized to take
+    about `minutes` for all rows, by the measured speed of a training step on this machine. With `fine_tune`, there is
+    one row. It starts from the released model and trains like that model did, but gently.
 
     Returns:
-        What to tell the user.
+        A message for the user.
     Raises:
-        UserError: for photos that are not there, a folder that is a project already, a checkout that is not there.
+        UserError: the photos do not exist, the folder is already a project, or there is no checkout.
     """
     if not photos.is_dir():
         raise UserError(f"--photos {photos}: no such folder")
@@ -78,9 +81,9 @@ def make_project(
     params = yaml_files.read(CHECKOUT / "params.yaml")
     repo = _way_to_checkout(folder)
     inside = folder.resolve().is_relative_to(CHECKOUT) and photos.resolve().is_relative_to(CHECKOUT)
-    # Relative only where both move with the checkout: an experiment runs in a copy of it.
+    # Relative only if both move with the checkout, because an experiment runs in a copy of it.
     origin = _way(photos, folder) if inside else str(photos.resolve())
-    params.ca.comment = None  # the default project's opening words
+    params.ca.comment = None  # the default project's header
     params.yaml_set_start_comment(HEADER)
     params["repo"] = repo
     _replace(params["data"], {"source": "folder", "origin": origin, "labels": labels, "limit": limit})
@@ -110,7 +113,7 @@ def make_project(
 
 
 def _start_from_released(params: Any) -> None:
-    """The released model's own choices, and its weights to start from."""
+    """Use the released model's own settings, and start from its weights."""
     released = yaml_files.read(CHECKOUT / "tables" / "everyday" / "params.yaml")
     for section in ("preprocess", "generator", "discriminator", "loss", "training"):
         params[section] = released[section]
@@ -120,14 +123,14 @@ def _start_from_released(params: Any) -> None:
 
 
 def _replace(section: Any, values: Mapping[str, Any]) -> None:
-    """Set what is not None, keep the rest and all comments."""
+    """Set the values that are not None. Keep the rest and all comments."""
     for key, value in values.items():
         if value is not None:
             section[key] = value
 
 
 def _way_to_checkout(folder: Path) -> str:
-    """Relative inside the checkout, so that the project moves with it; absolute elsewhere."""
+    """Return the path to the checkout: relative inside it, so that the project moves with it, else absolute."""
     inside = folder.resolve().is_relative_to(CHECKOUT)
     return _way(CHECKOUT, folder) if inside else str(CHECKOUT)
 
@@ -137,12 +140,12 @@ def _way(target: Path, start: Path) -> str:
 
 
 def slug(name: str) -> str:
-    """A folder's name as a part of others: small letters, digits and ``-``."""
+    """Turn a folder's name into a part of other names: lowercase letters, digits and ``-``."""
     return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-").lower() or "project"
 
 
 def _drop_classes(params: Any) -> None:
-    """Rows without their class loss; a row that is then the same as another goes."""
+    """Remove the class loss of all rows, and each row that is then the same as another."""
     rows = params["rows"]
     kept: dict[str, Any] = {}
     for name in list(rows):
@@ -155,13 +158,13 @@ def _drop_classes(params: Any) -> None:
 
 
 def _ignore(file: Path) -> None:
-    """Add what git should not see to a .gitignore that may have other lines."""
+    """Add what git should ignore to a .gitignore that may have other lines."""
     present = file.read_text().splitlines() if file.exists() else []
     file.write_text("\n".join([*present, *(line for line in IGNORED if line not in present)]) + "\n")
 
 
 def _init_dvc(folder: Path) -> None:
-    """`dvc init` as the place asks for: a sub-repository inside a git checkout, else without git."""
+    """Run `dvc init`, with ``--subdir`` below the root of a git checkout, and with ``--no-scm`` outside of git."""
 
     def dvc(*words: str) -> None:
         done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, capture_output=True, text=True)

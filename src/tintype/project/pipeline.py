@@ -1,4 +1,4 @@
-"""What DVC and git know of a project: its metrics now and at a revision, its lock, what of it is stale."""
+"""What DVC and git know about a project: its metrics now and at a revision, its lock, and what is stale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tintype.git import git
 from tintype.paths import CODE, LOCK, PARAMS, PIPELINE, metrics_of
 
 Metrics = dict[str, dict[str, float]]
-"""By row, the baselines among them, and full name of the metric."""
+"""Metrics by row (including the baselines) and by full name of the metric."""
 Lock = dict[str, Any]
 """The stages of a ``dvc.lock`` by name."""
 
@@ -29,7 +29,7 @@ class Pipeline:
     Args:
         project: the project's root folder.
     Raises:
-        UserError: it is no project.
+        UserError: the folder is not a project.
     """
 
     def __init__(self, project: Path) -> None:
@@ -39,18 +39,18 @@ class Pipeline:
                 raise UserError(f"{project}: no {name} here; allowed: a project's folder (`tintype init` makes one)")
 
     def config(self) -> Project:
-        """The project's params. Raises `UserError`."""
+        """Return the project's params. Raises `UserError`."""
         return load_project(self.project / PARAMS)
 
     def dvc(self, *words: str, env: Mapping[str, str] | None = None, show: bool = False) -> str:
-        """What a DVC command in the project prints on stdout; with `show`, it goes to stderr instead, as it comes.
+        """Run a DVC command in the project and return its stdout. With `show`, its output goes to stderr instead, live.
 
-        DVC's own errors are on stderr. Raises `UserError` where the command fails.
+        DVC's own errors are on stderr. Raises `UserError` if the command fails.
         """
         done = subprocess.run(
             [sys.executable, "-m", "dvc", *words],
             cwd=self.project,
-            # Stages call `python`: this one, whatever environment is active.
+            # Stages call `python`. It must be this one, whatever environment is active.
             env={
                 **os.environ,
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -69,7 +69,7 @@ class Pipeline:
         return done.stdout or ""
 
     def commit(self, revision: str) -> str:
-        """Its full hash. Raises `UserError` where git knows none such."""
+        """Return the full hash of a revision. Raises `UserError` if git does not know it."""
         if git(self.project, "rev-parse", "--git-dir") is None:
             raise UserError(f"{self.project}: not in a git repository, there is no revision {revision!r}")
         found = git(self.project, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -78,23 +78,26 @@ class Pipeline:
         return found
 
     def params(self, revision: str) -> dict[str, Any]:
-        """The params of a revision, not checked: the keys that there were then may not be those of now."""
+        """Return the params of a revision, not validated, because its keys may not be the current ones."""
         return self.yaml(PARAMS, revision)
 
     def yaml(self, path: str, revision: str | None = None) -> dict[str, Any]:
-        """The mapping in a file of the project, now or at a revision; {} where there is none. Raises `UserError`."""
+        """Return the mapping in a file of the project, now or at a revision, or {} if there is no such file.
+
+        Raises `UserError`.
+        """
         text = self._text(path) if revision is None else self.file_at(revision, path)
         return _yaml(text, f"{revision}:{path}" if revision else path)
 
     def file_at(self, revision: str, path: str) -> str | None:
-        """A file of the project as a revision has it; None where it has none."""
+        """Return the text of a file of the project at a revision, or None if there is no such file."""
         return git(self.project, "show", f"{revision}:./{path}")
 
     def metrics(self, revision: str | None = None) -> Metrics:
-        """The metrics of every row; of a revision, what is committed there; else the project's files.
+        """Return the metrics of every row: those committed at a revision, or else those in the project's files.
 
-        A row without a file is left out; and one whose file is not a flat mapping of names to numbers, but of a
-        revision that is a `UserError`: there, nobody can mend it.
+        Rows without a file are left out. So are rows whose file is not a flat mapping of names to numbers. At a
+        revision, such a file raises `UserError`, because nobody can fix it there.
         """
         return {row: found for row in self._rows(revision) if (found := self._row_metrics(row, revision)) is not None}
 
@@ -110,7 +113,7 @@ class Pipeline:
             if text is None:
                 return None
             values = json.loads(text)
-        except ValueError:  # of text that is no UTF-8, too
+        except ValueError:  # also for text that is not UTF-8
             values = None
         if isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values()):
             return values
@@ -123,26 +126,26 @@ class Pipeline:
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def lock(self, revision: str | None = None) -> Lock:
-        """The stages of ``dvc.lock``, by name; {} where there is no lock."""
+        """Return the stages of ``dvc.lock`` by name, or {} if there is no lock."""
         return dict(self.yaml(LOCK, revision).get("stages", {}))
 
     def stale(self) -> dict[str, list[str]]:
-        """Stages whose lock does not belong to what lies here, each with what disagrees: ``src/x.py: modified``.
+        """Return the stages whose lock does not match the files here, with what differs: ``src/x.py: modified``.
 
-        As `dvc status` finds it, and `changed_code`. Outputs and photos that are not here are not stale: they may be in
-        a remote.
+        They are found by `dvc status` and `changed_code`. Outputs and photos that are not here are not stale: they may
+        be in a remote.
         """
         made = [out["path"] for stage in self.lock().values() for out in stage.get("outs", [])]
         made.append(self.config().data.origin)
         status = json.loads(self.dvc("status", "--json") or "{}")
-        status.pop(HASH_CODE, None)  # any edit of any source; which stages it means is known without running it
+        status.pop(HASH_CODE, None)  # any edit makes it stale; `changed_code` finds the stages that the edit affects
         stale = {stage: list(_disagreements(parts, made)) for stage, parts in status.items()}
         for stage in self.changed_code():
             stale.setdefault(stage, []).append("its code changed")
         return {stage: parts for stage, parts in stale.items() if parts}
 
     def changed_code(self) -> list[str]:
-        """Stages of the lock, rows by name, that ran other code than lies here. Raises `UserError`."""
+        """Return the stages of the lock (such as ``train@row``) whose code has changed since. Raises `UserError`."""
         files = hash_files((self.project / self.config().repo).resolve())
         now = {f"{CODE}/{name}": hashlib.md5(text.encode()).hexdigest() for name, text in files.items()}
         return [
@@ -153,7 +156,7 @@ class Pipeline:
 
 
 def out_hash(lock: Lock, path: str) -> str | None:
-    """The hash that a lock has of an output; None where it has none."""
+    """Return the hash of an output in a lock, or None if the lock does not have it."""
     for stage in lock.values():
         for out in stage.get("outs", []):
             if out["path"] == path:
@@ -162,15 +165,18 @@ def out_hash(lock: Lock, path: str) -> str | None:
 
 
 def first_commit_with(digest: str, project: Path) -> str | None:
-    """The oldest commit, of any branch or experiment, where the project's ``dvc.lock`` has an output with this hash."""
+    """Return the oldest commit where the project's ``dvc.lock`` has an output with this hash, or None.
+
+    All branches and experiments are searched.
+    """
     found = git(project, "log", "--all", "--format=%H", f"-S{digest}", "--", LOCK)
     return found.splitlines()[-1] if found else None
 
 
 def _yaml(text: str | None, name: str) -> dict[str, Any]:
-    """The mapping in the file `name`; {} for a file that is not there.
+    """Return the mapping in the file `name`, or {} for a file that does not exist.
 
-    Raises `UserError` where it is no mapping: with the marks of a merge, say.
+    Raises `UserError` if the content is not a mapping, for example because of conflict markers of a merge.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -201,6 +207,6 @@ def _disagreements(parts: list[Any], made: list[str]) -> Iterator[str]:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two paths are the same, or one is in the other."""
+    """Return whether two paths are the same, or one is inside the other."""
     one, other = (f"{os.path.normpath(path)}/" for path in (one, other))
     return one.startswith(other) or other.startswith(one)

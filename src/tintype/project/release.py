@@ -1,7 +1,7 @@
 """Make a trained generator the released model: ``python -m tintype.project.release MODEL_FOLDER METRICS_JSON``.
 
-Writes the three files of `tintype.inference.released.ROOM`: the model with fp16 weights, its hash, and the values in
-``MODEL_CARD.md``. The card's words are written by hand; those of its front matter go into the model, too.
+This writes the three files of `tintype.inference.released.ROOM`: the model with fp16 weights, its hash, and the values
+in ``MODEL_CARD.md``. The card's text is written by hand. Its front matter also goes into the model.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from tintype.models import load_generator, weights_hash
 from tintype.report.table import ARROWS
 
 MAX_BYTES = 20_000_000
-"""Of the model: every installation downloads it."""
+"""Maximum size of the model, which every installation downloads."""
 
 
 def release(folder: Path, metrics: Path) -> ModelCard:
-    """Write the released model, its hash and the values of its card; all of them, or none if something is wrong.
+    """Write the released model, its hash and the values of its card. If something is wrong, write none of them.
 
     Args:
-        folder: the trained generator.
-        metrics: flat JSON, values by name; where ``gray.json`` lies beside it, the card sets its values beside them.
+        folder: folder of the trained generator.
+        metrics: flat JSON file of values by name. If ``gray.json`` is next to it, the card compares the two.
     Raises:
         UserError: a file cannot be read, a metric is unknown, or the model is too large.
     """
@@ -74,7 +74,7 @@ def release(folder: Path, metrics: Path) -> ModelCard:
 
 
 def _check_readable(content: bytes, folder: Path) -> None:
-    """Refuse a file that no training could start from: all weights must be there, under their names."""
+    """Refuse a file that training could not start from: all weights must be there under their names."""
     weights = read_weights(onnx.load_from_string(content))
     for key in load_generator(folder)[0].state_dict():
         if key not in weights and not is_counter(key):
@@ -105,7 +105,7 @@ def _table(values: dict[str, float], gray: dict[str, float]) -> list[str]:
 
 
 def _filled(text: str, part: str, lines: list[str]) -> str:
-    """The card with other lines between ``<!-- part -->`` and ``<!-- end of part -->``."""
+    """Return the card with other lines between ``<!-- part -->`` and ``<!-- end of part -->``."""
     begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
     pattern = re.compile(f"{begin}.*?{end}", re.DOTALL)
     assert len(pattern.findall(text)) == 1

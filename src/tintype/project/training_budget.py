@@ -1,4 +1,4 @@
-"""Params sized to the machine: how large the networks, and how many epochs fit into the time."""
+"""Sizing of params to the machine: the size of the networks, and the number of epochs that fit into the time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ MOST_EPOCHS = 200
 
 
 def fit_to_machine(params: Any, photos: int, splits: Mapping[str, int], classes: int, minutes: float) -> str:
-    """Change `params` (a project's, from YAML) in place: larger networks on a GPU, epochs to fill the time on either.
+    """Change a project's `params` (from YAML) in place: larger networks on a GPU, and epochs that fill the time.
 
-    The phases of all rows are stretched by one factor, so that they keep the default project's proportions; the factor
-    comes from the measured speed of a training step here.
+    The phases of all rows are stretched by one factor, so that they keep the default project's proportions. The factor
+    comes from the measured speed of a training step on this machine.
 
     Args:
-        params: of a whole project.
-        photos: before the filter; it may reject some.
-        splits: how many of them train, validation and test have already; {}: all are still to be split.
-        classes: of the photos.
-        minutes: for the training of all rows together.
+        params: params of a whole project.
+        photos: number of photos before the filter, which may reject some.
+        splits: number of photos that are already in train, validation and test. {}: all photos are still to be split.
+        classes: number of classes of the photos.
+        minutes: time for training all rows together.
     Returns:
         A line that says what was chosen.
     """
@@ -69,12 +69,12 @@ def _seconds(project: Project, photos: int, cost: Mapping[str, list[float]]) -> 
 
 
 def _number(wanted: float | int, photos: int) -> int:
-    """A split's size: `filter.validation` and `filter.test` are shares or numbers."""
+    """Return the size of a split. `filter.validation` and `filter.test` are shares or numbers."""
     return wanted if isinstance(wanted, int) else round(wanted * photos)
 
 
 def _project(params: Any) -> Project:
-    """The params as checked values; through YAML's text, since its comment-keeping types are not plain."""
+    """Return the validated params. They pass through YAML text, because YAML's comment-keeping types are not plain."""
     from ruamel.yaml import YAML
     from ruamel.yaml.compat import StringIO
 

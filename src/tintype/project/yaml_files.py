@@ -1,4 +1,4 @@
-"""YAML files that people write, changed by a program: comments, order and style stay."""
+"""Editing of YAML files that people write. Comments, order and style are kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tintype.files import replacing
 
 
 def read(path: Path) -> Any:
-    """The file's mapping, with all that `write` needs to write it as it was."""
+    """Return the file's mapping, with everything that `write` needs to write it as it was."""
     return _yaml().load(path.read_text(encoding="utf-8"))
 
 
 def write(values: Any, path: Path) -> None:
-    """Write what `read` gave, whole or not at all."""
+    """Write what `read` returned, atomically."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         _yaml().dump(values, file)
 

@@ -1,4 +1,4 @@
-"""What people look at: the table of rows, the chart of curves, the page that `dvc plots show` opens offline."""
+"""The report: the table of rows, the chart of curves, and the page that `dvc plots show` opens offline."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["best_row", "read_metrics", "write_report", "write_table"]
 def write_report(
     rows: list[str], metrics: Path, curves: Path, out: Path, published: Mapping[str, PublishedRow]
 ) -> None:
-    """Write ``table.md``, ``table.csv``, ``curves.csv`` and ``page.html`` into `out`; the baselines lead the table.
+    """Write ``table.md``, ``table.csv``, ``curves.csv`` and ``page.html`` into `out`. The baselines lead the table.
 
-    Where others report metrics of these rows, ``table.md`` goes on with ours beside theirs, and the discriminators'
-    success.
+    If others have published metrics of these rows, ``table.md`` continues with a comparison, and with the
+    discriminators' success.
     """
     out.mkdir(parents=True, exist_ok=True)
     scores, epochs = read_metrics(metrics, [*BASELINE_NAMES, *rows]), read_curves(curves, rows)

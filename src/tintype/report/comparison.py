@@ -1,4 +1,4 @@
-"""Our metrics beside those that others report of the same rows, and how each row's discriminator fared."""
+"""Comparison of our metrics with published metrics of the same rows, and the success of each row's discriminator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORKS = {
     "fid_torchvision": "torchvision's Inception",
     "lpips": "VGG-16",
 }
-"""Of the published feature networks, by metric: the reports that we compare with use no other."""
+"""Published feature networks by metric. The reports that we compare with use no others."""
 
 SUCCESS = ["discriminator_real_success", "discriminator_fake_success"]
 
@@ -26,14 +26,14 @@ def comparison(
     curves: Mapping[str, pd.DataFrame],
     published: Mapping[str, PublishedRow],
 ) -> str:
-    """A Markdown section: a line a published value; of a row without metrics, its note.
+    """Return a Markdown section with one line per published value, or the note of a row without published metrics.
 
-    A value is only ever beside one of the same name: of the same metric, space and feature network.
+    A value is only compared with a value of the same name, and thus of the same metric, space and feature network.
 
     Args:
-        scores: ours, by row and full name of the metric.
-        curves: by row, as `read_curves` has them.
-        published: by row.
+        scores: our values by row and full name of the metric.
+        curves: curves by row, as returned by `read_curves`.
+        published: published values by row.
     """
     lines = [
         "\n## Beside the published metrics\n",
@@ -45,12 +45,12 @@ def comparison(
         epochs, note = int(curves[row]["epoch"].iloc[-1]), theirs.note
         for cells in list(_metrics(scores[row], theirs.metrics)) or [[""] * 6]:
             lines.append(f"| `{row}` | {' | '.join(cells)} | {epochs} | {note} |")
-            note = ""  # once a row
+            note = ""  # once per row
     return "\n".join(lines) + "\n"
 
 
 def _metrics(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator[list[str]]:
-    """Cells of metric, ours, published, difference, space and feature network."""
+    """Yield the cells metric, ours, published, difference, space and feature network."""
     for name, value in theirs.items():
         metric = metric_of(name)
         measured = f"{ours[name]:.{metric.digits}f}" if name in ours else "not measured"
@@ -61,9 +61,9 @@ def _metrics(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Iterator
 
 
 def discriminators(curves: Mapping[str, pd.DataFrame]) -> str:
-    """A Markdown section: each discriminator's success in the last epoch that it took part in.
+    """Return a Markdown section with each discriminator's success in the last epoch that it took part in.
 
-    Empty where none has logits with a boundary.
+    The section is empty if no discriminator has logits with a decision boundary.
     """
     lines = list(_success(curves))
     if not lines:

@@ -9,7 +9,7 @@ import pandas as pd
 
 
 def read_curves(folder: Path, rows: list[str]) -> dict[str, pd.DataFrame]:
-    """Each row's curves, from one CSV a row: a line an epoch."""
+    """Return each row's curves, read from one CSV file per row with one line per epoch."""
     return {row: pd.read_csv(folder / f"{row}.csv") for row in rows}
 
 

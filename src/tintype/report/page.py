@@ -1,4 +1,4 @@
-"""The page that `dvc plots show` fills: DVC's own loads Vega from a CDN, this one carries it and opens offline."""
+"""The template of `dvc plots show`. DVC's own page loads Vega from a CDN; this one contains it and opens offline."""
 
 from __future__ import annotations
 

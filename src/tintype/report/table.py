@@ -1,4 +1,4 @@
-"""Rows x metrics, as Markdown for people and CSV for machines."""
+"""The table of rows and metrics, as Markdown for people and CSV for programs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ARROWS = {"min": " ↓", "max": " ↑", None: ""}
 
 
 def read_metrics(folder: Path, rows: list[str]) -> dict[str, dict[str, float]]:
-    """Each row's metrics, from one flat JSON a row."""
+    """Return each row's metrics, read from one flat JSON file per row."""
     return {row: json.loads((folder / f"{row}.json").read_text()) for row in rows}
 
 
 def best_row(scores: dict[str, dict[str, float]], metric: str) -> str:
-    """The row that `metric` ranks first. Raises `UserError` for a metric that was not measured or ranks nothing."""
+    """Return the row that `metric` ranks first. Raises `UserError` if the metric was not measured or does not rank."""
     pick = min if ranking_direction(metric, next(iter(scores.values()))) == "min" else max
     return pick(scores, key=lambda row: scores[row][metric])
 

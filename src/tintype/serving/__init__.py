@@ -1,1 +1,1 @@
-"""The colorizer behind other people's doors: MLflow's scoring server."""
+"""Serving of the colorizer: the web application with its HTTP API, and the model for MLflow's scoring server."""

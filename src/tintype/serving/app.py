@@ -1,4 +1,4 @@
-"""The web application: the page, and the HTTP API beside it."""
+"""The web application: the page and its HTTP API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 PAGE, EXAMPLES = HERE / "page", HERE / "examples"
 DEFAULTS = Limits()
 GONE = 499
-"""nginx's status for who hung up; nobody reads it but the metrics."""
+"""nginx's status for clients that hung up. Only the metrics read it."""
 
 
 class Problem(BaseModel):
@@ -85,13 +85,13 @@ class Health(BaseModel):
 def create_app(
     colorizer: Colorizer, located: FoundModel, limits: Limits = DEFAULTS, hosts: Collection[str] = ()
 ) -> FastAPI:
-    """The application, for uvicorn or another ASGI server; one process, as it holds the model and the queue.
+    """Create the application for uvicorn or another ASGI server. It needs a single process, for its model and queue.
 
     Args:
-        colorizer: colors the photos; its `saturation`, `keep_color` and `max_pixels` give way to the requests'.
-        located: whose name and metrics are shown.
-        limits: of what is taken on.
-        hosts: names by which the server is asked beside localhost, this machine's name and any address.
+        colorizer: colors the photos. Requests override its `saturation` and `keep_color`, `limits` its `max_pixels`.
+        located: the model, whose name and metrics are shown.
+        limits: limits of the server.
+        hosts: host names of the server in addition to localhost, this machine's name and any address.
     """
     monitor = Monitor()
     jobs = Jobs(colorizer, limits, monitor)
@@ -106,7 +106,7 @@ def create_app(
         summary="Color for gray photos.",
         version=version("tintype"),
         license_info={"name": "MIT", "identifier": "MIT"},
-        docs_url=None,  # FastAPI's two pages load their scripts from elsewhere
+        docs_url=None,  # FastAPI's two pages load their scripts from other sites
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -186,13 +186,13 @@ def create_app(
 
 
 async def _outcome(job: asyncio.Task[Answer], request: Request, timeout: float) -> Answer:
-    """Wait for a job: as long as the client does, and no longer than `timeout` seconds."""
+    """Wait for a job as long as the client does, and no longer than `timeout` seconds."""
     gone = asyncio.create_task(_hung_up(request))
     try:
         await asyncio.wait({job, gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if job.done():
             if isinstance(refusal := job.exception(), Refusal):
-                # Its traceback would keep the photo until the garbage collector comes by.
+                # Its traceback would keep the photo in memory until the garbage collector runs.
                 raise refusal.with_traceback(None)
             return job.result()
         if gone.done():
@@ -209,14 +209,14 @@ async def _hung_up(request: Request) -> None:
 
 
 def _examples() -> list[Example]:
-    """Of the folder `EXAMPLES`, in which ``credits.json`` has [{"file", "name", "credit"}]."""
+    """Return the examples in the folder `EXAMPLES`, whose ``credits.json`` has [{"file", "name", "credit"}]."""
     known = EXAMPLES / "credits.json"
     listed = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else []
     return [Example(name=one["name"], url=f"/examples/{one['file']}", credit=one["credit"]) for one in listed]
 
 
 def _report_errors(app: FastAPI, monitor: Monitor) -> None:
-    """Answer every error as a `Problem`, whoever raised it."""
+    """Answer every error with a `Problem`, whoever raised it."""
 
     def told(refusal: Refusal) -> Response:
         monitor.refusals.labels(refusal.code).inc()
@@ -238,22 +238,22 @@ def _report_errors(app: FastAPI, monitor: Monitor) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         response = told(Refusal(500, "fault", "internal server error; see the server's log"))
-        response.headers.update(HEADERS)  # Starlette answers in place of the middleware, too
+        response.headers.update(HEADERS)  # Starlette sends this response from outside the middleware
         return response
 
 
 def _form() -> dict[str, Any]:
-    """The request body of /api/colorize, for OpenAPI."""
+    """Return the request body of /api/colorize for OpenAPI."""
     fields = Options.model_json_schema()["properties"]
-    fields["hints"]["contentSchema"]["items"] = Spot.model_json_schema()  # in place of a reference within Options
-    fields["hints"]["default"] = "[]"  # as text, as all of a form
+    fields["hints"]["contentSchema"]["items"] = Spot.model_json_schema()  # instead of a reference within Options
+    fields["hints"]["default"] = "[]"  # as text, like all fields of a form
     photo = {"type": "string", "format": "binary", "description": "the photo's file"}
     schema = {"type": "object", "required": ["photo"], "properties": {"photo": photo, **fields}}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
 def _photo_responses() -> dict[int | str, dict[str, Any]]:
-    """The answers of /api/colorize, for OpenAPI."""
+    """Return the responses of /api/colorize for OpenAPI."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     problems = {
         400: "The form cannot be read, or has no photo.",

@@ -1,4 +1,4 @@
-"""One thread for the network, and for each of its turns all photos that wait."""
+"""Dynamic batching: one thread runs the network, and each batch takes the photos that are waiting."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ T = TypeVar("T")
 
 
 async def outlive_cancellation(result: asyncio.Future[T], withdraw: Callable[[], bool]) -> T:
-    """Await what a thread does. Cancelled, wait for its end all the same, as its memory is in use until then.
+    """Await a thread's result. If cancelled, still wait for the thread to end, because its memory is in use until then.
 
     Args:
-        result: of the thread.
-        withdraw: called then, true where the thread had not begun.
+        result: result of the thread.
+        withdraw: called on cancellation. Returns true if the thread had not begun.
     """
     try:
         return await asyncio.shield(result)
     except asyncio.CancelledError:
         if not withdraw():
             await asyncio.wait({result})
-            result.exception()  # nobody is left to ask
+            result.exception()  # nobody else is left to retrieve it
         raise
 
 
 class Batcher:
-    """Gives the network what has come while it worked, `batch_size` photos at most.
+    """Gives the network the photos that arrived while it was working, at most `batch_size` at a time.
 
-    A photo that finds the network idle is not kept waiting for others: batches grow with the load alone.
+    A photo that finds the network idle does not wait for others: batches grow only with the load.
 
     Args:
-        predict: photos -> the chroma of each; called in one thread.
-        batch_size: photos in one call.
-        observe: is told the size of each batch.
+        predict: photos -> the chroma of each. Called in one thread.
+        batch_size: largest number of photos in one call.
+        observe: called with the size of each batch.
     """
 
     def __init__(self, predict: Predict, batch_size: int, observe: Callable[[int], None] = lambda size: None) -> None:
@@ -54,7 +54,7 @@ class Batcher:
         self._begun: float | None = None
 
     async def __call__(self, prepared: Prepared) -> np.ndarray:
-        """The chroma of one photo."""
+        """Return the chroma of one photo."""
         answer: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = prepared
         if self._work is None or self._work.done():
@@ -62,11 +62,11 @@ class Batcher:
         return await outlive_cancellation(answer, lambda: self._waiting.pop(answer, None) is not None)
 
     def busy_for(self) -> float:
-        """How long the network has been at its present batch, seconds."""
+        """Return how long the network has been working on its current batch, in seconds."""
         return 0.0 if self._begun is None else time.monotonic() - self._begun
 
     def close(self) -> None:
-        """Take no more. This returns at once; the process ends when the network's present batch is done."""
+        """Stop accepting photos. This returns at once; the process ends when the network's current batch is done."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _work_off(self) -> None:
@@ -77,7 +77,7 @@ class Batcher:
             results: Sequence[np.ndarray | Exception]
             try:
                 results = await asyncio.get_running_loop().run_in_executor(self._thread, self._answers, photos)
-            except BaseException as error:  # no thread any more, or what is no Exception: somebody waits all the same
+            except BaseException as error:  # the thread is gone, or it is not an Exception: callers are waiting
                 results = [RuntimeError(f"the network's thread gave up: {error!r}")] * len(batch)
             finally:
                 self._begun = None
@@ -88,7 +88,7 @@ class Batcher:
                     answer.set_result(result)
 
     def _answers(self, photos: list[Prepared]) -> list[np.ndarray | Exception]:
-        """The chroma of each photo, or what went wrong with it. One photo's fault is not its neighbors'."""
+        """Return the chroma of each photo, or the error that it raised. A faulty photo does not affect the others."""
         try:
             return list(self._predict(photos))
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What the server says to requests that it does not serve."""
+"""Errors that the server answers requests with."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse
 
 
-class Refusal(Exception):  # noqa: N818 - the request's fault or the hour's, not ours
-    """A request that gets an error: an HTTP status, a word for programs, and a sentence for people."""
+class Refusal(Exception):  # noqa: N818 - caused by the request or the load, not by us
+    """An error response to a request: an HTTP status, a code for programs, and a sentence for people."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -16,6 +16,6 @@ class Refusal(Exception):  # noqa: N818 - the request's fault or the hour's, not
         self.headers = headers or {}
 
     def response(self) -> JSONResponse:
-        """As it is sent."""
+        """Return the HTTP response."""
         body = {"error": {"code": self.code, "message": self.message}}
         return JSONResponse(body, self.status, headers={"Cache-Control": "no-store", **self.headers})

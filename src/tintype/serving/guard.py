@@ -1,4 +1,4 @@
-"""Who may ask: a server on this computer is within reach of every page that its user's browser shows."""
+"""Access control: every page that the user's browser shows can reach a server on this computer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tintype.serving.monitoring import Monitor
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
-    # blob: and data: are the photos that the page holds.
+    # blob: and data: are the photos in the page.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -23,18 +23,19 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # asked again each time: another version's page may be here tomorrow
+    "Cache-Control": "no-cache",  # revalidate each time: tomorrow, another version may serve its page here
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-"""Of every answer (https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html)."""
+"""Headers of every response (https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html)."""
 
 
 class Guard:
-    """An ASGI application behind two checks, and with `HEADERS` on its answers.
+    """ASGI middleware that runs two checks on requests, and adds `HEADERS` to responses.
 
-    The header Host must be an address, localhost, this machine's name or one of `hosts`: else another's name has been
-    pointed here (DNS rebinding), and a foreign page would count as ours. And what changes or costs something is not
-    done for other sites' pages, whose requests browsers mark (Sec-Fetch-Site, Origin).
+    First, the header Host must be an address, localhost, this machine's name or one of `hosts`. Otherwise somebody
+    else's name has been pointed here (DNS rebinding), and a foreign page would count as ours. Second, requests that
+    change or cost something are refused if they come from other sites' pages. Browsers mark those requests
+    (Sec-Fetch-Site, Origin).
     """
 
     def __init__(self, app: ASGIApp, monitor: Monitor, hosts: Collection[str] = ()) -> None:
@@ -82,7 +83,7 @@ class Guard:
 
 
 def _name(url: str) -> str:
-    """The host in it, lower case, without a port; '' where there is none."""
+    """Return the host of a URL in lower case, without the port, or '' if there is none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a photo's file to its answer: so many photos at a time, and in memory so many pixels."""
+"""Processing of photos from file to answer, with limits on the photos at a time and the pixels in memory."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class Answer(NamedTuple):
     format: str
     """A key of `tintype.images.formats.WRITABLE`."""
     seconds: dict[str, float]
-    """By step."""
+    """Seconds by step."""
     place: ExitStack
-    """To be closed when the answer is sent: its place in the queue, and its room in memory."""
+    """The photo's place in the queue and its room in memory. To be closed when the answer is sent."""
 
 
 class Jobs:
-    """All photos that the server works on.
+    """All photos that the server is working on.
 
     Args:
-        colorizer: whose three steps are run: `prepare` and `finish` in a few threads, `predict` in one, by batches.
-        limits: of the server.
-        monitor: is told.
+        colorizer: runs the three steps: `prepare` and `finish` in a few threads, `predict` in one thread, in batches.
+        limits: limits of the server.
+        monitor: records the metrics.
     """
 
     def __init__(self, colorizer: Colorizer, limits: Limits, monitor: Monitor) -> None:
@@ -64,7 +64,7 @@ class Jobs:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """One of the queue's places. Raises `Refusal` (429) where none is free."""
+        """Occupy one of the queue's places. Raises `Refusal` (429) if none is free."""
         if not self._places:
             raise Refusal(429, "busy", "the queue is full; try again in a moment", RETRY)
         self._places -= 1
@@ -78,13 +78,13 @@ class Jobs:
                 self._pool.submit(give_back)
 
     def start(self, content: bytes, options: Options, place: ExitStack) -> asyncio.Task[Answer]:
-        """Begin to colorize a photo; `place` is the answer's, and given back where there is none.
+        """Start to colorize a photo. Its `place` passes to the answer, or is given back if there is none.
 
-        Cancelled, the task lasts until the thread that it has given work to is free: no place and no memory counts as
-        free before it is.
+        If cancelled, the task lasts until the thread that it gave work to is free. Until then, its place and its memory
+        do not count as free.
         """
         task = asyncio.create_task(self._colorize(content, options, place))
-        self._running.add(task)  # the loop itself holds tasks weakly
+        self._running.add(task)  # the event loop has only weak references to tasks
 
         def over(task: asyncio.Task[Answer]) -> None:
             self._running.discard(task)
@@ -95,11 +95,11 @@ class Jobs:
         return task
 
     def busy_for(self) -> float:
-        """How long the network has been at its present batch, seconds."""
+        """Return how long the network has been working on its current batch, in seconds."""
         return self._batcher.busy_for()
 
     def close(self) -> None:
-        """Take no more. This returns at once; the process ends when the threads have done what they are at."""
+        """Stop accepting photos. This returns at once; the process ends when the threads finish their current work."""
         self._closed = True
         self._batcher.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -143,7 +143,7 @@ def _coded(photo: Photo, wanted: str) -> tuple[bytes, str]:
 
 
 class _WhileWanted(list[Hint]):
-    """Hints that cannot be gone through to the end once their job is cancelled: each costs a thread's time."""
+    """Hints whose iteration raises `RuntimeError` once their job is cancelled, because each costs a thread's time."""
 
     def __init__(self, hints: Iterable[Hint], job: asyncio.Task[Any] | None) -> None:
         super().__init__(hints)
@@ -157,7 +157,7 @@ class _WhileWanted(list[Hint]):
 
 
 class _Memory:
-    """Room for so many pixels or bytes; whoever comes first is served first, so that large photos get their turn."""
+    """Room for a number of pixels or bytes. It is first come, first served, so that large photos get their turn."""
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
@@ -165,7 +165,7 @@ class _Memory:
         self._given_back = asyncio.Event()
 
     async def take(self, wanted: int) -> Callable[[], None]:
-        """Wait for room, all there is at most; call what is returned to give it back."""
+        """Wait for room, at most all there is. Return a function that gives it back."""
         taken = min(wanted, self._size)
         async with self._turn:
             while self._free < taken:

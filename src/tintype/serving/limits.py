@@ -1,4 +1,4 @@
-"""What the server takes on, and for how long."""
+"""Limits of the server."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one server."""
+    """Limits of one server."""
 
     bytes: int = 64_000_000
-    """Of a photo's file."""
+    """Maximum size of a photo's file."""
     pixels: int = 50_000_000
-    """Of a photo; so many at a time are decoded, of one photo or of several."""
+    """Maximum pixels of a photo, and of all photos that are decoded at a time."""
     side: int = 8
-    """The least height and width, pixels: less shows nothing that could have a color."""
+    """Minimum height and width, in pixels. Smaller photos show nothing that could have a color."""
     hints: int = 32
-    """Of a photo."""
+    """Maximum number of hints for a photo."""
     queue: int = 32
-    """Photos on the server at a time: those that come, that wait, that are worked on, and whose answers are sent."""
+    """Photos on the server at a time: being received, waiting, being worked on, or with an answer being sent."""
     answers: int = 256_000_000
-    """Bytes of answers that are sent at a time (one of more is sent alone)."""
+    """Bytes of answers that are sent at a time. A larger answer is sent alone."""
     timeout: float = 120.0
-    """From the photo's arrival to its answer, seconds."""
+    """Seconds from the photo's arrival to its answer."""
     patience: float = 10.0
-    """For a request's head, and beyond what its body takes at `rate`: seconds."""
+    """Seconds for a request's head, and for its body in addition to the time that it takes at `rate`."""
     rate: int = 20_000
-    """A body that comes more slowly is given up on, bytes a second (as Apache's mod_reqtimeout does)."""
+    """Minimum rate of a body in bytes per second. Slower ones are given up on (as by Apache's mod_reqtimeout)."""
     transfer: float = 120.0
-    """For a whole body to come, and for a whole answer to be taken, at whatever rate: seconds."""
+    """Seconds for a whole body to arrive, and for a whole answer to be received, at any rate."""

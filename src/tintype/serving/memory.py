@@ -1,4 +1,4 @@
-"""Memory that nobody uses, given back to the system."""
+"""Return of unused memory to the operating system."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 
 def _trim() -> Callable[[], None]:
-    """glibc's malloc_trim (https://man7.org/linux/man-pages/man3/malloc_trim.3.html); elsewhere nothing.
+    """Return glibc's malloc_trim (https://man7.org/linux/man-pages/man3/malloc_trim.3.html), or elsewhere a no-op.
 
-    glibc keeps freed memory among what is in use, more with every thread: a process that works on photos of many sizes
-    grows by hundreds of megabytes that hold nothing.
+    glibc keeps freed memory between memory that is in use, and more of it with every thread. A process that works on
+    photos of many sizes grows by hundreds of megabytes that hold nothing.
     """
     if platform.libc_ver()[0] == "glibc":
         with contextlib.suppress(OSError, AttributeError):
@@ -22,4 +22,4 @@ def _trim() -> Callable[[], None]:
 
 
 give_back = _trim()
-"""Do so; takes milliseconds."""
+"""Return unused memory to the system. This takes milliseconds."""

@@ -1,4 +1,4 @@
-"""What the server does, counted for Prometheus."""
+"""Metrics of the server for Prometheus."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Monitor:
 
     @contextmanager
     def step(self, name: str, times: dict[str, float]) -> Iterator[None]:
-        """Time a step, also into `times` (seconds)."""
+        """Time a step, and also store its seconds in `times`."""
         begin = time.perf_counter()
         try:
             yield
@@ -62,12 +62,12 @@ class Monitor:
             self.steps.labels(name).observe(times[name])
 
     def page(self) -> tuple[bytes, str]:
-        """What Prometheus reads, and its content type."""
+        """Return the page that Prometheus reads, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
 class Counted:
-    """An ASGI application whose requests are counted."""
+    """ASGI middleware that counts requests."""
 
     def __init__(self, app: ASGIApp, monitor: Monitor) -> None:
         self.app = app
@@ -88,7 +88,7 @@ class Counted:
         try:
             await self.app(scope, receive, watched)
         finally:
-            # What clients make up (paths, methods) must not become labels: each value is kept for ever.
+            # Paths and methods that clients make up must not become labels, because each value is kept forever.
             route = getattr(scope.get("route"), "path", OTHER)
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else OTHER
             self.monitor.requests.labels(method, route, status).inc()

@@ -1,4 +1,4 @@
-"""What a request may ask for beside the photo."""
+"""Options of a request to colorize a photo."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Options(BaseModel):
 
     @property
     def spots(self) -> list[Hint]:
-        """The hints, as the library takes them."""
+        """The hints in the form that the library takes."""
         return [Hint(spot.x, spot.y, spot.color) for spot in self.hints]
 
 
 def read_options(fields: Mapping[str, str], limits: Limits) -> Options:
-    """Check a form's fields. Raises `Refusal` (422)."""
+    """Validate a form's fields. Raises `Refusal` (422)."""
     try:
         options = Options.model_validate(dict(fields))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The registered model, as MLflow loads it (models from code: no pickle).
+"""The registered model as MLflow loads it (models from code, without pickle).
 
 https://mlflow.org/docs/latest/ml/model/models-from-code/
 """
@@ -20,10 +20,10 @@ from tintype.inference.colorizer import Colorizer, Prepared
 
 
 class RegisteredColorizer(PythonModel):
-    """Photo files in, photo files out, each of its own size."""
+    """Colorizes photo files. Each result has the size of its photo."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the weights that were registered."""
+        """Load the registered weights."""
         self.colorizer = Colorizer.load(context.artifacts["generator"])
 
     def predict(
@@ -32,14 +32,15 @@ class RegisteredColorizer(PythonModel):
         """Colorize photos.
 
         Args:
-            context: MLflow's, with the weights.
-            model_input: the column ``photo``: the bytes of image files, gray or color.
-            params: ``saturation`` and ``keep_color`` of `Colorizer`; ``format``, a key of
+            context: MLflow's context, with the weights.
+            model_input: has the column ``photo`` with the bytes of image files, gray or color.
+            params: ``saturation`` and ``keep_color`` of `Colorizer`, and ``format``, a key of
                 `tintype.images.formats.WRITABLE` or ``same``.
         Returns:
-            The bytes of an image file for each, of its photo's size. (In JSON, bytes are base64, both ways.)
+            The bytes of an image file for each photo, of the photo's size. (In JSON, bytes are base64, both ways.)
         Raises:
-            MlflowException: a photo cannot be read or written, or a param is wrong. The server answers with status 400.
+            MlflowException: a photo cannot be read or written, or a param is invalid. The server then answers with
+                status 400.
         """
         options = dict(params or {})
         wanted = options.pop("format", "same")
@@ -49,7 +50,7 @@ class RegisteredColorizer(PythonModel):
             raise MlflowException.invalid_parameter_value(str(error)) from None
         if wanted != SAME and wanted not in WRITABLE:
             raise MlflowException.invalid_parameter_value(f"format {wanted!r}: allowed: {', '.join((SAME, *WRITABLE))}")
-        # One by one, as photos are large: the network, which could take several, is the least of the work.
+        # One by one, because photos are large. The network could take several, but is the smallest part of the work.
         return [_colorized(colorizer, number, photo, wanted) for number, photo in enumerate(model_input["photo"])]
 
 
@@ -63,7 +64,7 @@ def _colorized(colorizer: Colorizer, number: int, content: bytes, wanted: str) -
 
 
 def _prepared(colorizer: Colorizer, number: int, content: bytes) -> Prepared:
-    # MLflow lets text through as bytes; to the colorizer it would be the path of a file on this machine.
+    # MLflow accepts text in place of bytes. The colorizer would take it for the path of a file on this machine.
     if not isinstance(content, bytes):
         raise MlflowException.invalid_parameter_value(f"photo {number}: allowed: the bytes of an image file")
     try:

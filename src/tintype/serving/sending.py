@@ -1,4 +1,4 @@
-"""A photo's way to its reader."""
+"""Sending of colorized photos to clients."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tintype.images.formats import WRITABLE
 from tintype.serving.jobs import Answer
 
 CHUNK = 256 * 1024
-"""Bytes that are handed on at a time; each waits until the reader has taken the one before it."""
+"""Bytes that are sent at a time. Each chunk waits until the client has taken the one before."""
 
 
 class Sent(Response):
-    """An answer, which keeps its place in the queue and its room in memory until it is taken, or its reader gone."""
+    """A response that keeps its place in the queue and its room in memory until it is sent or the client is gone."""
 
     def __init__(self, answer: Answer) -> None:
         format = WRITABLE[answer.format]

@@ -1,4 +1,4 @@
-"""uvicorn, with a limit to its patience."""
+"""uvicorn with time limits for slow clients."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tintype.serving.jobs import RETRY
 from tintype.serving.limits import Limits
 
 CONNECTIONS = 100
-"""Open at a time, beside those of the queue's photos."""
+"""Connections that may be open at a time, in addition to those of the queue's photos."""
 CROWDED = Refusal(
     503, "crowded", "too many connections; try again in a moment", {**HEADERS, **RETRY, "Connection": "close"}
 ).response()
-"""What further ones hear."""
+"""Response to further connections."""
 GRACE = 20
-"""Seconds that photos have to be finished in, once the server is to stop."""
+"""Seconds in which photos have to be finished once the server is told to stop."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that connections to `host` and `port` (0: any free one) arrive at. Raises `UserError`."""
+    """Return a socket that listens on `host` and `port` (0: any free port). Raises `UserError`."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family)
@@ -38,14 +38,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """The URL that a browser on this machine finds it by."""
+    """Return the URL by which a browser on this machine reaches the socket."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
-    """Ready to `run`: until SIGINT or SIGTERM; photos that are there by then are finished first."""
+    """Return a server, ready to `run` until SIGINT or SIGTERM. Photos that are there by then are finished first."""
     config = uvicorn.Config(
         app,
         http=patient(limits),
@@ -59,11 +59,11 @@ def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
 
 
 def patient(limits: Limits) -> type[H11Protocol]:
-    """uvicorn's protocol, for clients that speak or listen too slowly (or not at all), which uvicorn waits for.
+    """Return uvicorn's protocol with limits for clients that send or receive too slowly, or not at all.
 
-    A request's head has `limits.patience` seconds to come; an answer has to be taken at `limits.rate`,
-    and within `limits.transfer` seconds. Connections over the limit hear `CROWDED`, where uvicorn's own limit would
-    answer in plain text.
+    uvicorn itself would wait for them. A request's head must arrive within `limits.patience` seconds. An answer must be
+    received at `limits.rate`, and within `limits.transfer` seconds. Connections over the limit get `CROWDED`; uvicorn's
+    own limit would answer in plain text.
     """
 
     most = limits.queue + CONNECTIONS
@@ -110,7 +110,7 @@ def patient(limits: Limits) -> type[H11Protocol]:
 
         def _await_head(self) -> None:
             self._stop(self._head)
-            if not self._busy():  # else a request has come with the one before it
+            if not self._busy():  # else another request came along with the one before
                 self._head = self.loop.call_later(limits.patience, self.timeout_keep_alive_handler)
 
         def _await_reader(self) -> None:

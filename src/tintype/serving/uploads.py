@@ -1,4 +1,4 @@
-"""A request's form, read into memory within limits, and its photo judged before anything is decoded."""
+"""Reading of a request's form into memory within limits, and checks of its photo before anything is decoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-import python_multipart  # noqa: F401 - Starlette would miss it at the first request only
+import python_multipart  # noqa: F401 - else Starlette would miss it only at the first request
 from PIL import Image, UnidentifiedImageError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -21,30 +21,33 @@ from tintype.serving.errors import Refusal
 from tintype.serving.limits import Limits
 
 FORM = 64 * 1024
-"""Bytes that a form may have beside its photo."""
+"""Bytes that a form may have in addition to its photo."""
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-"""Formats whose further frames are an animation. (A TIFF's are pages or previews; the first is the photo.)"""
+"""Formats in which further frames are an animation. (In a TIFF they are pages or previews; the first is the photo.)"""
 NAMES = "JPEG, PNG, WebP, TIFF, BMP, AVIF, or a GIF that stands still"
 SCANS = 100
-"""Of a JPEG. Encoders make a dozen; each is a pass over all pixels, and costs a hostile file less than 100 bytes
-(https://bugzilla.redhat.com/show_bug.cgi?id=1344214)."""
+"""Maximum number of scans of a JPEG. Encoders write about a dozen.
+
+Each scan is a pass over all pixels, and costs a hostile file less than 100 bytes
+(https://bugzilla.redhat.com/show_bug.cgi?id=1344214).
+"""
 MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-"""Of a JPEG: a byte that begins one is never followed by such a byte within coded pixels (ITU-T T.81, B.1.1.5)."""
+"""Marker of a JPEG. Within coded pixels, its first byte is never followed by such a byte (ITU-T T.81, B.1.1.5)."""
 START, SCAN, END = b"\xd8", b"\xda", b"\xd9"
 
 
 class Upload(NamedTuple):
-    """What a form brought."""
+    """The content of a form."""
 
     photo: bytes
     fields: dict[str, str]
 
 
 class Header(NamedTuple):
-    """What a photo's file says of itself."""
+    """What a photo's file says about itself."""
 
     format: str
-    """Pillow's name."""
+    """Pillow's name of the format."""
     width: int
     height: int
 
@@ -53,9 +56,9 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
     """Receive a form with a file ``photo``.
 
     Raises:
-        Refusal: 400, 408, 413 or 415. The client has been listened to by then, as far as patience goes: those that
-            are answered while they speak (browsers) often do not hear it.
-        ClientDisconnect: it hung up.
+        Refusal: 400, 408, 413 or 415. By then the rest of the body has been read, as far as patience goes, because
+            clients that get an answer while they are sending (browsers) often do not see it.
+        ClientDisconnect: the client hung up.
     """
     body = _Body(request, limits)
     try:
@@ -69,11 +72,11 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
 
 class _InMemory(MultiPartParser):
     spool_max_size = 0
-    """None: a photo never touches the disk."""
+    """No limit, so that a photo never touches the disk."""
 
 
 class _Body:
-    """A request's body while it comes."""
+    """A request's body while it arrives."""
 
     def __init__(self, request: Request, limits: Limits) -> None:
         self.request = request
@@ -110,7 +113,7 @@ class _Body:
         return Upload(content, {name: value for name, value in form.items() if isinstance(value, str)})
 
     async def drain(self) -> None:
-        if self.ended or "expect" in self.request.headers:  # who asks first does not send what is refused
+        if self.ended or "expect" in self.request.headers:  # a client that asks first does not send what is refused
             return
         with contextlib.suppress(TimeoutError, ClientDisconnect):
             async with asyncio.timeout(self.limits.patience):
@@ -143,7 +146,7 @@ class _Body:
 
 
 def judge(content: bytes, limits: Limits) -> Header:
-    """Look at a photo's header; what is not to be decoded is refused here.
+    """Check a photo's header, and refuse what must not be decoded.
 
     Raises:
         Refusal: 413, 415 or 422.
@@ -156,7 +159,7 @@ def judge(content: bytes, limits: Limits) -> Header:
         raise unreadable(TRUNCATED if _looks_like_a_photo(content) else NOT_AN_IMAGE, limits) from None
     except Image.DecompressionBombError:
         raise unreadable(OVER_PIXEL_LIMIT, limits) from None
-    except Exception as error:  # broken files bring out anything
+    except Exception as error:  # broken files can raise anything
         raise unreadable(TRUNCATED, limits) from error
     if header.width * header.height > limits.pixels:
         raise unreadable(OVER_PIXEL_LIMIT, limits)
@@ -171,7 +174,7 @@ def judge(content: bytes, limits: Limits) -> Header:
 
 
 def unreadable(reason: str, limits: Limits) -> Refusal:
-    """A reason of `tintype.images.decoding.UnreadablePhoto`, as the server says it."""
+    """Return the server's answer for a reason of `tintype.images.opening.UnreadablePhoto`."""
     if reason == NOT_AN_IMAGE:
         return Refusal(415, "not_a_photo", f"not a photo in a supported format; allowed: {NAMES}")
     if reason == OVER_PIXEL_LIMIT:
@@ -183,7 +186,7 @@ def unreadable(reason: str, limits: Limits) -> Refusal:
 
 
 def _scans(jpeg: bytes) -> int:
-    """How many it has, up to its end; what is behind that (phones put videos there) is not looked at."""
+    """Count the scans of a JPEG up to its end. What follows the end (phones put videos there) is ignored."""
     position = scans = 0
     while (marker := MARKER.search(jpeg, position)) and marker[1] != END and scans <= SCANS:
         scans += marker[1] == SCAN
@@ -193,5 +196,5 @@ def _scans(jpeg: bytes) -> int:
 
 
 def _looks_like_a_photo(content: bytes) -> bool:
-    """Whether it begins as one of the formats does: then it is a broken photo, not another kind of file."""
+    """Return whether the content begins like one of the formats. If so, it is a broken photo, not another file."""
     return any((accept := Image.OPEN[name][1]) and accept(content[:16]) is True for name in READABLE)

@@ -1,1 +1,1 @@
-"""MLflow: the runs of trained rows, the registered models, and what a name in its store means."""
+"""MLflow: the runs of trained rows, the registered models, and the lookup of names in its store."""

@@ -65,17 +65,19 @@ def register(
     rescore: Callable[[Path], float],
     experiment: str | None,
 ) -> dict[str, Any]:
-    """Make `weights` a version of `model_name`, once per hash of them and of the code served, and move the aliases.
+    """Make `weights` a version of `model_name`, and move the aliases.
+
+    There is one version per hash of the weights and of the served code.
 
     Args:
-        tracker: of the project.
+        tracker: tracker of the project.
         weights: folder of a trained generator.
-        metric, direction: what ranks models; `metrics[metric]` is this one's.
-        test_split: hash of the data `metrics` were measured on.
+        metric, direction: what ranks models. `metrics[metric]` is the value of this one.
+        test_split: hash of the data that `metrics` were measured on.
         rescore: measures a folder of weights by `metric` on this project's test split.
-        experiment: name of the DVC experiment that this runs in; an experiment never moves ``champion``.
+        experiment: name of the DVC experiment that this runs in. An experiment never moves ``champion``.
     Returns:
-        model, version, alias, row, metric, score, weights_sha256.
+        The keys model, version, alias, row, metric, score and weights_sha256.
     """
     tags = {"weights_sha256": weights_hash(weights), "code_sha256": code_hash(PYFUNC), "row": row}
     score, lock = metrics[metric], FileLock(tracker.lock)
@@ -85,7 +87,7 @@ def register(
             measured = {f"test_{metric}": repr(score), "test_split": test_split}
             number = _log_model(tracker, model_name, weights, {**tags, **measured})
     while True:
-        # Outside the lock, which all runs of the store wait for: to measure a champion takes minutes.
+        # Outside the lock, which all runs of the store wait for: measuring a champion takes minutes.
         champion = _champion(tracker, model_name)
         is_better = not experiment and _beats(champion, score, metric, direction, test_split, rescore)
         alias = "champion" if is_better or _is(champion, number, tags, experiment) else "challenger"
@@ -112,7 +114,7 @@ def _log_model(tracker: Tracker, name: str, weights: Path, tags: Mapping[str, st
         tempfile.TemporaryDirectory() as temporary,
         mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=tags["row"]),
     ):
-        # All but the released model, which is several times the size of the rest.
+        # Everything but the released model, which is several times as large as the rest.
         code = shutil.copytree(
             PACKAGE, Path(temporary, PACKAGE.name), ignore=shutil.ignore_patterns("*.onnx", "__pycache__")
         )
@@ -144,7 +146,7 @@ def _number(champion: Any) -> str | None:
 
 
 def _is(champion: Any, number: str, tags: Mapping[str, str], experiment: str | None) -> bool:
-    """Whether a version is the champion already, or has its weights and newer code."""
+    """Return whether a version is already the champion, or has its weights with newer code."""
     if champion is None:
         return False
     same_weights = champion.tags.get("weights_sha256") == tags["weights_sha256"]
@@ -154,7 +156,7 @@ def _is(champion: Any, number: str, tags: Mapping[str, str], experiment: str | N
 def _beats(
     champion: Any, score: float, metric: str, direction: str, test_split: str, rescore: Callable[[Path], float]
 ) -> bool:
-    """Whether a score is better than the champion's, which is measured again if it was taken on other photos."""
+    """Return whether a score beats the champion's, which is measured again if it was measured on other photos."""
     if champion is None:
         return True
     held = champion.tags.get(f"test_{metric}")
@@ -173,7 +175,7 @@ def _version(tracker: Tracker, model_name: str, tags: Mapping[str, str]) -> str 
 
 
 def _example() -> bytes:
-    """A photo, as the registered model takes it."""
+    """Return a photo in the form that the registered model takes."""
     file = io.BytesIO()
     Image.new("L", (64, 64), 128).save(file, "PNG")
     return file.getvalue()

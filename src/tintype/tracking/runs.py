@@ -32,7 +32,7 @@ from tintype.git import git
 from tintype.tracking.store import store_uri
 
 LOCK = "mlflow.db.lock"
-"""Beside the store: who makes or changes what there must be only one of, holds it."""
+"""Lock file next to the store. A process holds it while it creates or changes what there must be only one of."""
 
 
 class TrackedRun:
@@ -45,9 +45,9 @@ class TrackedRun:
     def log_epoch(
         self, record: Mapping[str, Any], speed: Mapping[str, float], panel: Callable[[], np.ndarray | None]
     ) -> None:
-        """One point of every curve, and the panel of photos as an image of this step.
+        """Log one point of every curve, and the panel of photos as an image of this step.
 
-        Text (the phase's name) is left out: MLflow's curves are numbers.
+        Text (the phase's name) is left out, because MLflow's curves are numbers.
         """
         numbers = {name: value for name, value in {**record, **speed}.items() if isinstance(value, int | float)}
         step, now = int(numbers.pop("epoch")), int(time.time() * 1000)
@@ -56,7 +56,7 @@ class TrackedRun:
             self.client.log_image(self.run_id, image, key="panel", step=step)
 
     def finish(self, weights: str) -> None:
-        """Name the run by the hash of the weights it made: evaluation and registration find it so."""
+        """Tag the run with the hash of the weights it made, by which evaluation and registration find the run."""
         self.client.set_tag(self.run_id, "weights_sha256", weights)
 
 
@@ -94,9 +94,9 @@ class Tracker:
 
     @contextmanager
     def training_run(self, row: Row, key: str, cache: Path, digest: str) -> Iterator[TrackedRun]:
-        """The run of `row`: the one that was cut off, if there is one with this key, else a new one.
+        """Open the run of `row`: the interrupted one with this key if there is one, else a new one.
 
-        Under torchrun only the first process has one; the others get a run that nobody writes to.
+        Under torchrun, only the first process has a run. The others get one that nobody writes to.
         """
         if int(os.environ.get("RANK", "0")) > 0:
             yield TrackedRun(self.client, "")
@@ -132,7 +132,7 @@ class Tracker:
         return run_id
 
     def log_evaluation(self, model: Path, metrics: Mapping[str, float], samples: Path) -> str:
-        """Add test metrics and the sample grid to the run that made the weights in `model`; returns the run's id.
+        """Add test metrics and the sample grid to the run that made the weights in `model`. Return the run's ID.
 
         Weights that no run here made (pulled from a remote, or restored by DVC's run cache) get a run of their own.
         """
@@ -145,7 +145,7 @@ class Tracker:
             run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
             self.client.set_terminated(run_id)
         now = int(time.time() * 1000)
-        # Weights are measured again when only the measuring has changed: the metrics then belong to a later commit.
+        # Weights are measured again if only the evaluation has changed. The metrics then belong to a later commit.
         measured = {**self.git, "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
         self.client.log_batch(
             run_id,
@@ -159,7 +159,7 @@ class Tracker:
         return run_id
 
     def _origin(self, row: str) -> dict[str, str]:
-        """Where the present code, params and photos of a row are found again."""
+        """Return tags that say where the current code, params and photos of a row are found again."""
         experiment = os.environ.get("DVC_EXP_NAME")
         first = f"dvc exp apply {shlex.quote(experiment)}" if experiment else f"git checkout {self.git['git_commit']}"
         return {
@@ -170,7 +170,7 @@ class Tracker:
         }
 
     def find_run(self, query: str) -> str | None:
-        """The id of the newest run of the project that a search of MLflow finds."""
+        """Return the ID of the project's newest run that a search of MLflow finds, or None."""
         found = self.client.search_runs(
             [self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"]
         )
@@ -178,7 +178,7 @@ class Tracker:
 
 
 def create_store(checkout: Path) -> None:
-    """Make the sqlite store once, under a lock: processes that create it side by side crash each other."""
+    """Create the SQLite store once, under a lock, because processes that create it concurrently crash each other."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return
     with FileLock(checkout / LOCK):
@@ -186,15 +186,15 @@ def create_store(checkout: Path) -> None:
 
 
 def _original(project: Path, checkout: Path) -> Path:
-    """The checkout that `project` names by its param ``repo``; `checkout` for a project without params (a test's)."""
+    """Return the checkout named by the project's param ``repo``, or `checkout` if there are no params (in tests)."""
     params = project / "params.yaml"
     return (project / read_params(params)["repo"]).resolve() if params.exists() else checkout
 
 
 def _git_tags(checkout: Path, place: str) -> dict[str, str]:
-    """The code's commit, and whether what ran differs from it. In an experiment's copy, the copy is asked.
+    """Return the commit of the code, and whether what ran differs from it. In an experiment's copy, the copy is asked.
 
-    What ran is the code and the project's params: notes, and another project that is being made, change no run.
+    What ran is the code and the project's params. Notes, and another project in the making, do not affect a run.
     """
     commit = git(checkout, "rev-parse", "HEAD")
     if commit is None:
@@ -206,7 +206,7 @@ def _git_tags(checkout: Path, place: str) -> dict[str, str]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested sections as MLflow's flat params: ``loss.l1_weight``, ``training.phases.0.lr``; lists become tuples."""
+    """Flatten nested sections to MLflow's params: ``loss.l1_weight``, ``training.phases.0.lr``. Lists become tuples."""
     named: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):

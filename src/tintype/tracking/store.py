@@ -1,4 +1,4 @@
-"""MLflow's store, read: where it lies, and the run or the weights that a name in it means."""
+"""Reading of MLflow's store: where it is, and which run or weights a name in it means."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from tintype.paths import model_of
 
 
 def store_uri(checkout: Path) -> str:
-    """``MLFLOW_TRACKING_URI``, or the sqlite file at the checkout's root."""
+    """Return ``MLFLOW_TRACKING_URI``, or the URI of the SQLite file at the checkout's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(checkout / 'mlflow.db').as_posix()}"
 
 
 def has_store(uri: str) -> bool:
-    """Whether there is a store to read: to ask for a sqlite file that is not there would make one."""
+    """Return whether there is a store to read. Asking for a SQLite file that does not exist would create it."""
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
 
 
 def reader(uri: str) -> MlflowClient:
-    """A client that gives up on a dead server at once; by default MLflow asks it for minutes."""
+    """Return a client that gives up on a dead server at once. By default, MLflow retries for minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     return MlflowClient(uri)
 
 
 def find_run(store: str, reference: str) -> Run:
-    """The run that ``ID``, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` means.
+    """Find the run that ``ID``, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS`` means.
 
     Args:
-        store: its URI, see `store_uri`. A file that is not there is not made.
-        reference: what the user wrote.
+        store: URI of the store, see `store_uri`. A missing file is not created.
+        reference: the name that the user wrote.
     Raises:
         UserError: there is no such run, version or store.
     """
@@ -54,14 +54,15 @@ def find_run(store: str, reference: str) -> Run:
 
 
 def find_weights(store: str, reference: str, home: Path | None) -> tuple[Path, str, dict[str, float]]:
-    """The weights that a name as of `find_run` means.
+    """Find the weights that a name means. The names are those of `find_run`.
 
-    What lies in this machine's files is used there; what a server holds is downloaded once, into the user's cache.
+    Weights in this machine's files are used where they are. Weights on a server are downloaded once, into the user's
+    cache.
 
     Args:
-        home: the checkout in whose projects the weights of an unregistered run may lie; None: nowhere.
+        home: checkout whose projects may have the weights of an unregistered run. None: the working directory.
     Returns:
-        Folder of the weights; what they are called; test metrics by name, {} where the run is gone.
+        Folder of the weights, their display name, and test metrics by name ({} if the run is gone).
     Raises:
         UserError: there is no such run, version or store, or its weights are gone.
     """
@@ -88,12 +89,12 @@ def _asked(store: str, reference: str) -> tuple[MlflowClient, Run | ModelVersion
         return client, client.get_model_version(model, number)
     except (MlflowException, SQLAlchemyError) as error:  # the latter: a damaged store
         missing = getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
-        known = _known(store) if missing else ""  # one that did not answer is not asked again
+        known = _known(store) if missing else ""  # a store that did not answer is not asked again
         raise UserError(f"{reference}: {' '.join(str(error).split())}{known}") from None
 
 
 def _known(store: str) -> str:
-    """The models of a store, for one who asked for another; nothing where it cannot be read."""
+    """Return a text that lists the models of a store for users who asked for another, or "" if it cannot be read."""
     try:
         models = reader(store).search_registered_models()
     except (MlflowException, SQLAlchemyError):
@@ -103,7 +104,7 @@ def _known(store: str) -> str:
 
 
 def _run_of(client: MlflowClient, version: ModelVersion) -> Run | None:
-    """The run that made a version; None where there was none, or it was deleted."""
+    """Return the run that made a version, or None if there was none or it was deleted."""
     try:
         return client.get_run(version.run_id) if version.run_id else None
     except MlflowException:
@@ -111,7 +112,7 @@ def _run_of(client: MlflowClient, version: ModelVersion) -> Run | None:
 
 
 def _weights_of_run(client: MlflowClient, run: Run, home: Path | None) -> tuple[Path, str, dict[str, float]]:
-    """Registered, or where the run's project has them still."""
+    """Find a run's weights among the registered ones, or in the run's project if it still has them."""
     from tintype.models.storage import WEIGHTS, weights_hash
 
     tags, run_id = run.data.tags, run.info.run_id
@@ -140,7 +141,7 @@ def _weights_of_version(client: MlflowClient, version: ModelVersion) -> Path:
         return cache
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
-        # Not by models:/NAME/VERSION, which asks the store of the whole process.
+        # Not by models:/NAME/VERSION, which uses the store of the whole process.
         source = f"{client.get_model_version_download_uri(version.name, version.version)}/artifacts"
         if urlsplit(source).scheme in ("", "file"):
             return _checked(
@@ -160,7 +161,7 @@ def _weights_of_version(client: MlflowClient, version: ModelVersion) -> Path:
                     raise
     except UserError:
         raise
-    except Exception as error:  # each kind of store has its own
+    except Exception as error:  # each kind of store raises its own
         why = " ".join(str(error).split())
         raise UserError(f"{named}: its weights are not in MLflow's store: {type(error).__name__}: {why}") from None
     return cache
@@ -175,7 +176,7 @@ def _checked(weights: Path, digest: str, named: str) -> Path:
 
 
 def weights_in(folder: Path) -> Path:
-    """The folder of weights in a model that MLflow keeps. Raises `FileNotFoundError`."""
+    """Return the folder of weights in a model that MLflow keeps. Raises `FileNotFoundError`."""
     from tintype.models.storage import WEIGHTS
 
     found = next(folder.rglob(WEIGHTS), None)
@@ -193,7 +194,7 @@ def _test_metrics(run: Run) -> dict[str, float]:
 
 
 def only_run(store: str) -> Run:
-    """The run of a store that one row was trained and measured in, and nothing else. Raises `UserError`."""
+    """Return the only run of a store, in which one row was trained and measured. Raises `UserError` otherwise."""
     client = MlflowClient(store)
     runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     if len(runs) != 1:

@@ -1,1 +1,1 @@
-"""Films in color: read and written by FFmpeg, their chroma held steady over time."""
+"""Colorization of videos: read and written by FFmpeg, with chroma that is steady over time."""

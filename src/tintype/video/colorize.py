@@ -1,4 +1,4 @@
-"""Videos in color: frame by frame, the chroma held still over time; sound and timing as they were."""
+"""Colorization of videos frame by frame, with chroma that is steady over time. Sound and timing stay unchanged."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from tintype.video.writer import VideoWriter
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
-"""What a name's suffix says a video is, in FFmpeg's words."""
+"""FFmpeg's name of the container by a file's suffix."""
 SUFFIXES = frozenset(CONTAINERS)
 BEGINNING, EVERY = 240, 12
-"""Frames by which a video is said to have colors, and which of them are looked at."""
+"""The number of first frames that decide whether a video has color, and the step between those that are examined."""
 BATCH_PIXELS = 1 << 24
-"""Of the frames that are in memory side by side; one frame always is."""
+"""Total pixels of the frames that are processed together. There is always at least one frame."""
 
 
 def colorize_video(
@@ -36,20 +36,20 @@ def colorize_video(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Give a video its colors back.
+    """Colorize a video.
 
-    Size, timing (a variable rate too), sound, subtitles, chapters and tags stay; see `tintype.video.reader` for
-    what is written. Memory holds some frames, however long the video.
+    Size, timing (including a variable frame rate), sound, subtitles, chapters and tags are kept. See
+    `tintype.video.writer` for what is written. Memory holds a few frames, however long the video is.
 
     Args:
-        source: its suffix is one of `SUFFIXES`.
-        out: written whole or not at all; its suffix, one of `SUFFIXES`, says as what.
-        colorizer: of large frames the network gets fewer than `batch_size` at a time; `keep_color` is decided once,
-            see `_has_color`.
-        progress: called with how many frames are done and how many there are, 0 if the file does not say.
+        source: the video. Its suffix is one of `SUFFIXES`.
+        out: written atomically. Its suffix, one of `SUFFIXES`, determines the container.
+        colorizer: colors the frames. If they are large, the network gets fewer than `batch_size` at a time.
+            `keep_color` is decided once for the whole video, see `_has_color`.
+        progress: called with the number of frames that are done, and their total (0 if the file does not say).
     Raises:
-        UnreadablePhoto: what is wrong with the source; that it was cut off is known, and said, at its end.
-        UserError: it cannot become `out`, or what videos need is not installed.
+        UnreadablePhoto: the source is faulty. That it is truncated is known, and reported, only at its end.
+        UserError: the source cannot become `out`, or a package that videos need is not installed.
     """
     try:
         from tintype.video.reader import FFmpegError, VideoReader
@@ -66,7 +66,7 @@ def colorize_video(
         if colorizer.options.keep_color:
             with VideoReader(source, colorizer.options.max_pixels) as beginning:
                 kept = _has_color(beginning)
-            colorizer = colorizer.with_options(keep_color=False)  # for `finish`, which would decide anew for each frame
+            colorizer = colorizer.with_options(keep_color=False)  # else `finish` would decide again for each frame
         try:
             with replacing(out) as temporary, VideoWriter(temporary, container, reader) as writer:
                 _convert(reader, writer, colorizer, kept, progress)
@@ -75,7 +75,7 @@ def colorize_video(
 
 
 def _has_color(reader: VideoReader) -> bool:
-    """Whether any of a video's first frames has, so that none of its pictures differs from the others in kind."""
+    """Return whether any of a video's first frames has color. One answer for all frames keeps them consistent."""
     return any(Photo(frame.pixels).has_color for frame in islice(reader.frames(), 0, BEGINNING, EVERY))
 
 
@@ -86,10 +86,10 @@ def _convert(
     kept: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Some frames at a time; they are encoded while work on the next ones goes on.
+    """Colorize some frames at a time. They are encoded while the next ones are being colorized.
 
     Args:
-        kept: write the frames' own colors.
+        kept: whether to write the frames' own colors instead.
     """
     from tintype.video.flicker import SteadyChroma
 

@@ -24,21 +24,21 @@ from av.video.stream import VideoStream
 from tintype.images.opening import NO_FILE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
 
 READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-"""FFmpeg's names of what is read. An allow-list: some of its other formats (playlists) open further files."""
+"""FFmpeg's names of the formats that are read. An allow-list, because some others (playlists) open more files."""
 NO_VIDEO = "no video in it"
 HDR = "HDR video, which has to become SDR first"
 LEAST_SHARE, LEAST_FRAMES, LEAST_SECONDS = 0.9, 10, 1.0
-"""Of a promised time: a file is truncated if it has less than this share, and lacks more than so many frames' time, or
-more than so many seconds. Headers are not exact."""
+"""A file is truncated if it has less than this share of the promised time, and lacks more than this many frames or this
+many seconds. Headers are not exact."""
 
 PRECISE = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 )
-"""Else FFmpeg rounds down, and each conversion to RGB darkens by a level or more (measured: 0.5 to 1.7)."""
+"""Without these flags FFmpeg rounds down, and each conversion to RGB darkens by 0.5 to 1.7 levels (measured)."""
 HIGH_DEFINITION = 720
-"""Lines from which on videos have BT.709's matrix, unless they name another one; those of fewer have BT.601's."""
+"""Lines from which on videos use BT.709's matrix unless they name another one. Videos with fewer use BT.601's."""
 UNNAMED, BT709, BT601 = 2, 1, 6
-"""Matrices, ITU-T H.273 table 4."""
+"""Codes of color matrices, ITU-T H.273 table 4."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,20 @@ class Frame:
     pixels: np.ndarray
     """(H, W) gray or (H, W, 3) sRGB, uint8; upright."""
     pts: int
-    """When it is shown, in the time base of its stream, as is its duration."""
+    """Time at which the frame is shown, in the time base of its stream, like `duration`."""
     duration: int
     time: float
-    """When it is shown, seconds."""
+    """Time at which the frame is shown, in seconds."""
 
 
 class VideoReader:
-    """A video's frames, one after the other, and the packets of its other streams.
+    """Reads a video's frames, one after the other, and the packets of its other streams.
 
     Args:
-        path: a file.
-        max_pixels: of a frame; videos of larger ones are refused.
+        path: file of the video.
+        max_pixels: pixel limit of a frame. Videos with larger frames are refused.
     Raises:
-        UnreadablePhoto: it is no video, or one that cannot be colorized.
+        UnreadablePhoto: the file is not a video, or is one that cannot be colorized.
     """
 
     def __init__(self, path: Path, max_pixels: int) -> None:
@@ -79,12 +79,12 @@ class VideoReader:
             raise
         self.video.thread_type = "AUTO"
         self.beside: list[Any] = [*self.container.streams.audio, *self.container.streams.subtitles]
-        """Streams that are to be copied."""
+        """The other streams, which are to be copied."""
         self.quarters = 0
         """How often the frames had to be turned by 90 degrees, counterclockwise."""
         self._packets: list[Packet] = []
         self._end = 0.0
-        """Of the last packet beside, seconds."""
+        """End of the last packet of the other streams, in seconds."""
 
     def __enter__(self) -> Self:
         return self
@@ -106,31 +106,31 @@ class VideoReader:
 
     @property
     def pixels(self) -> int:
-        """Of a frame."""
+        """Pixels of a frame."""
         return self.video.width * self.video.height
 
     @property
     def count(self) -> int:
-        """How many frames there are, about; 0 where the file does not say."""
+        """Approximate number of frames, or 0 if the file does not say."""
         if self.video.frames or not self.container.duration:
             return self.video.frames
         return round(self.container.duration / av.time_base * self.rate)
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second, about."""
+        """Approximate number of frames per second."""
         return self.video.guessed_rate or self.video.average_rate or Fraction(25)
 
     @property
     def time_base(self) -> Fraction:
-        """Seconds in a unit of `Frame.pts`."""
+        """Seconds per unit of `Frame.pts`."""
         return self.video.time_base or 1 / self.rate
 
     def frames(self) -> Iterator[Frame]:
-        """All that can be decoded, at increasing times.
+        """Yield all frames that can be decoded, at increasing times.
 
         Raises:
-            UnreadablePhoto: that is none; or, after the last one, it is clearly fewer than the file says it has.
+            UnreadablePhoto: no frame can be decoded; or, after the last one, the file clearly has less than it says.
         """
         last = None
         usual = max(1, round(1 / (self.rate * self.time_base)))
@@ -144,24 +144,24 @@ class VideoReader:
         self._refuse_truncated(float((last + duration) * self.time_base))
 
     def _refuse_truncated(self, end: float) -> None:
-        """Compare when the last frame ends, seconds, with what the file promises."""
-        if self.container.format.name == "avi":  # FFmpeg lowers its duration to what is there, but not the count
+        """Compare the end of the last frame, in seconds, with what the file promises."""
+        if self.container.format.name == "avi":  # FFmpeg lowers its duration to what is there, but not its count
             promised = float(self.video.frames * self.time_base)
         elif self.video.duration:
             promised = float(self.video.duration * self.time_base)
-        else:  # of all streams together; the sound may be longer
+        else:  # the duration of all streams together; the sound may be longer
             promised, end = (self.container.duration or 0) / av.time_base, max(end, self._end)
         enough = min(LEAST_SECONDS, float(LEAST_FRAMES / self.rate))
         if end < LEAST_SHARE * promised and promised - end > enough:
             raise UnreadablePhoto(f"{TRUNCATED}: {end:.1f} of {promised:.1f} seconds")
 
     def others(self) -> list[Packet]:
-        """The packets of the streams beside, those that were read since the last call."""
+        """Return the packets of the other streams that were read since the last call."""
         packets, self._packets = self._packets, []
         return packets
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        with contextlib.suppress(av.InvalidDataError):  # a file that was cut off ends where it does
+        with contextlib.suppress(av.InvalidDataError):  # a truncated file simply ends early
             for packet in self.container.demux([self.video, *self.beside]):
                 if packet.stream is not self.video:
                     self._packets.append(packet)
@@ -169,7 +169,7 @@ class VideoReader:
                         self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                     continue
                 with contextlib.suppress(av.InvalidDataError):
-                    yield from packet.decode()  # type: ignore[misc]  # of this stream: frames of a video
+                    yield from packet.decode()  # type: ignore[misc]  # this stream has only video frames
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         rgb = frame.reformat(

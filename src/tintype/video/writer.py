@@ -1,8 +1,8 @@
-"""Videos written by FFmpeg (PyAV): frames in color, and all else that the source had.
+"""Videos written by FFmpeg (PyAV): frames in color, and everything else that the source had.
 
-Sound and subtitles are copied; sound that the new container cannot hold is encoded again. The video is H.264, but VP9
-in WebM and MPEG-4 part 2 in AVI (which cannot store the times that H.264 needs). It has 8 bits and 4:2:0; H.264 cannot
-have an odd width or height with that, and gets 4:4:4.
+Sound and subtitles are copied. Sound that the new container cannot hold is encoded again. The video is H.264, but VP9
+in WebM and MPEG-4 part 2 in AVI (which cannot store the times that H.264 needs). It has 8 bits and 4:2:0. H.264 cannot
+have an odd width or height with that, and then gets 4:4:4.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from av.video.stream import VideoStream
 from tintype.video.reader import BT601, BT709, HIGH_DEFINITION, PRECISE, Frame, VideoReader, matrix_of
 
 X264 = {"crf": "18", "preset": "faster"}
-"""Hardly to be told from what was encoded: https://trac.ffmpeg.org/wiki/Encode/H.264."""
+"""Hardly distinguishable from the source: https://trac.ffmpeg.org/wiki/Encode/H.264."""
 VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
-"""About as good: https://trac.ffmpeg.org/wiki/Encode/VP9."""
+"""About the same quality: https://trac.ffmpeg.org/wiki/Encode/VP9."""
 
 MPEG4 = {"flags": "+qscale", "global_quality": "236"}
-"""The best but one of its scales, `-q:v 2`: https://trac.ffmpeg.org/wiki/Encode/MPEG-4."""
+"""The second-best of its quality scales, `-q:v 2`: https://trac.ffmpeg.org/wiki/Encode/MPEG-4."""
 ENCODERS = {"webm": ("libvpx-vp9", VP9), "avi": ("mpeg4", MPEG4)}
-"""By container; in all others it is H.264."""
+"""Encoder and its options by container. All other containers get H.264."""
 
 OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
-"""Tags that say how a file was made, which is not how the new one is."""
+"""Tags that say how the source file was made. They are not true of the new file."""
 
 
 class VideoWriter:
-    """A new file with a reader's other streams, tags and chapters, and the frames that it is given.
+    """Writes a new file from the frames it is given and a reader's other streams, tags and chapters.
 
     Args:
-        path: where it goes; of any name.
+        path: file to write. It may have any name.
         container: a value of `tintype.video.colorize.CONTAINERS`.
-        reader: what the frames come from.
+        reader: source of the frames.
     """
 
     def __init__(self, path: Path, container: str, reader: VideoReader) -> None:
@@ -51,9 +51,9 @@ class VideoWriter:
         self.reader = reader
         self.encoder: VideoStream | None = None
         self._beside: dict[int, Any] = {}
-        """What streams of the reader have become, by their index there."""
+        """Streams of the new file, by the index of the reader's stream that they come from."""
         self._again: set[int] = set()
-        """Those of them that are encoded again."""
+        """Indices of the streams that are encoded again."""
         self._last = -(1 << 62)
 
     def __enter__(self) -> Self:
@@ -63,7 +63,7 @@ class VideoWriter:
         self.container.close()
 
     def write(self, frames: Sequence[Frame], pictures: Sequence[np.ndarray], others: Iterable[Packet]) -> None:
-        """Some frames, their pictures in color, (H, W, 3) uint8, and the packets that came with them."""
+        """Write frames with their pictures in color, (H, W, 3) uint8, and the packets that came with them."""
         if self.encoder is None:
             self.encoder = self._begun(*pictures[0].shape[:2])
         for packet in others:
@@ -72,7 +72,7 @@ class VideoWriter:
             self.container.mux(self.encoder.encode(self._encodable(self.encoder, frame, picture)))
 
     def end(self, others: Iterable[Packet]) -> None:
-        """The last packets, and what the encoders still hold."""
+        """Write the last packets, and what the encoders still hold."""
         for packet in others:
             self._pass_on(packet)
         for encoder in (self.encoder, *(self._beside[index] for index in self._again)):
@@ -80,14 +80,14 @@ class VideoWriter:
             self.container.mux(encoder.encode(None))
 
     def _begun(self, height: int, width: int) -> VideoStream:
-        """Say what is in the file, as must be known before anything is written; gives the video's encoder."""
+        """Declare the file's streams, tags and chapters before anything is written. Return the video's encoder."""
         video, kind = self.reader.video, self.container.format.name
         codec, options = ENCODERS.get(kind, ("libx264", X264))
         encoder: VideoStream = self.container.add_stream(codec, rate=self.reader.rate, options=options)  # type: ignore[assignment]
         encoder.width, encoder.height = width, height
         encoder.pix_fmt = "yuv444p" if codec == "libx264" and (width % 2 or height % 2) else "yuv420p"
         context = encoder.codec_context
-        # AVI has no times, all its frames are equally long
+        # AVI has no times: all its frames are equally long
         context.time_base = 1 / self.reader.rate if kind == "avi" else self.reader.time_base
         context.color_range, context.colorspace = ColorRange.MPEG, BT709 if height >= HIGH_DEFINITION else BT601
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
@@ -97,7 +97,7 @@ class VideoWriter:
         for stream in self.reader.beside:
             self._add(stream)
         self.container.metadata.update(_tags(self.reader.container))
-        with contextlib.suppress(Exception):  # chapters that make no sense are no reason to do without the video
+        with contextlib.suppress(Exception):  # invalid chapters are no reason to refuse the video
             self.container.set_chapters(self.reader.container.chapters())
         return encoder
 
@@ -113,7 +113,7 @@ class VideoWriter:
                 layout="mono" if stream.channels == 1 else "stereo",
             )
             self._again.add(stream.index)
-        else:  # subtitles of another kind
+        else:  # subtitles that the container cannot hold
             return
         written.metadata.update(_tags(stream))
         written.disposition = stream.disposition
@@ -127,9 +127,9 @@ class VideoWriter:
             with contextlib.suppress(av.InvalidDataError):
                 for frame in packet.decode():
                     self.container.mux(written.encode(frame))
-        elif packet.pts is not None:  # it is of the empty one at the end
+        elif packet.pts is not None:  # it is None for the empty packet at the end
             packet.stream = written
-            if packet.dts is None:  # of sound and subtitles the two are the same
+            if packet.dts is None:  # for sound and subtitles the two are the same
                 packet.dts = packet.pts
             self.container.mux(packet)
 

@@ -1,4 +1,4 @@
-"""What runs a generator: torch, or ONNX Runtime on machines without torch."""
+"""Backends that run a generator: torch, or ONNX Runtime on machines without torch."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ BackendName = Literal["auto", "torch", "onnx"]
 
 
 class Backend(Protocol):
-    """A generator of any color space, seen from outside: L* in, ab out."""
+    """A generator of any color space as seen from outside: L* in, ab out."""
 
     image_size: int
-    """Side of the training photos, pixels."""
+    """Side of the training photos, in pixels."""
     stochastic: bool
     """Whether a seed draws one of several plausible answers."""
     chroma_stride: int
-    """Pixels a side for which the network predicts chroma once; 1, or even: then it enlarges what it predicts."""
+    """Side, in pixels, of a cell for which the network predicts one chroma value.
+
+    It is 1, or even. If it is even, the network enlarges what it predicts.
+    """
     card: ModelCard | None
-    """What a released model's makers say of it."""
+    """Model card, which released models have."""
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
-        """Chroma of a batch. May be called from several threads.
+        """Predict the chroma of a batch. May be called from several threads.
 
         Args:
             lightness: (B, 1, h, w) float32, L* in [0, 100].
-            seed: of a stochastic answer; None: the one answer of evaluation.
+            seed: draws a stochastic answer. None: the one answer that evaluation uses.
         Returns:
             (B, 2, h, w) float32, ab in Lab units.
         """
@@ -41,15 +44,15 @@ class Backend(Protocol):
 
 
 def load_backend(model: Path, backend: BackendName = "auto", device: str = "auto") -> Backend:
-    """The generator in `model`.
+    """Load the generator in `model`.
 
     Args:
         model: a folder with ``generator.safetensors`` and ``generator.json``, or an exported ``.onnx`` file.
-        backend: auto takes ONNX Runtime for a file and torch for a folder. (onnx with a folder exports it first,
-            which needs torch.)
-        device: auto (a GPU where there is one), cpu, or as torch names them.
+        backend: ``auto`` uses ONNX Runtime for a file and torch for a folder. (``onnx`` exports a folder first, which
+            needs torch.)
+        device: ``auto`` (a GPU if there is one), ``cpu``, or another name that torch has for a device.
     Raises:
-        UserError: there is no such model, or what would run it is not installed.
+        UserError: there is no such model, or the backend for it is not installed.
     """
     if backend not in BACKENDS:
         raise UserError(f"backend {backend!r}: allowed: {', '.join(BACKENDS)}")

@@ -1,4 +1,4 @@
-"""A generator run by ONNX Runtime: needs no torch."""
+"""Backend that runs a generator with ONNX Runtime, without torch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class OnnxGenerator:
     """A backend: see `tintype.inference.backends.Backend`.
 
     Args:
-        model: an exported file, or its content; or a folder of weights, which is exported first and needs torch.
-        device: auto (a GPU where this ONNX Runtime has one), cpu or cuda.
+        model: an exported file or its content, or a folder of weights, which is exported first (this needs torch).
+        device: ``auto`` (a GPU if this ONNX Runtime has one), ``cpu`` or ``cuda``.
     Raises:
-        UserError: the model is none of tintype's, or the device is not there.
+        UserError: the model is not one of tintype's, or the device is not available.
     """
 
     def __init__(self, model: Path | bytes, device: str = "auto") -> None:
@@ -31,12 +31,12 @@ class OnnxGenerator:
         if isinstance(model, Path) and model.is_dir():
             model = _exported(model)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors; they are raised
-        options.enable_cpu_mem_arena = False  # else the memory of the largest batch is never given back
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads work meanwhile
+        options.log_severity_level = 3  # errors only, which are raised anyway
+        options.enable_cpu_mem_arena = False  # else the memory of the largest batch is never freed
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads are working meanwhile
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=providers)
-        except Exception as error:  # ONNX Runtime's have no common base
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise UserError(f"{where}: not a readable ONNX file: {str(error).splitlines()[0][:200]}") from None
         try:
             self.metadata = Metadata.from_json(self.session.get_modelmeta().custom_metadata_map[METADATA])
@@ -48,12 +48,12 @@ class OnnxGenerator:
         self.card = self.metadata.card
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
-        """See `Backend`. A seed draws other answers than torch does of it, from the same distribution."""
+        """See `Backend`. A seed draws other answers than it does with torch, from the same distribution."""
         masks = {} if seed is None else self._drawn(lightness.shape, seed)
         return self.session.run([OUTPUT], {INPUT: lightness, **masks})[0]
 
     def _drawn(self, shape: tuple[int, ...], seed: int) -> dict[str, np.ndarray]:
-        """What is kept, and by how much more it then counts: see `torch.nn.Dropout`."""
+        """Draw the masks of what dropout keeps, scaled up as in `torch.nn.Dropout`."""
         rng = np.random.default_rng(seed)
         height, width = (-(-side // self.metadata.stride) * self.metadata.stride for side in shape[2:])
         return {
@@ -64,7 +64,7 @@ class OnnxGenerator:
 
 
 def _exported(folder: Path) -> bytes:
-    """The content of the file that a folder of weights makes."""
+    """Export a folder of weights, and return the content of the file."""
     try:
         from tintype.inference.onnx_export import as_onnx
     except ImportError as error:
@@ -76,7 +76,7 @@ def _exported(folder: Path) -> bytes:
 
 
 def _providers(device: str) -> list[str]:
-    """ONNX Runtime's names of what is to run the network."""
+    """Return the names of the execution providers that run the network."""
     known = {"cpu": ["CPUExecutionProvider"]}
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         known["cuda"] = ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""A generator run by torch."""
+"""Backend that runs a generator with torch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class LabGenerator(nn.Module):
-    """A generator of any color space as a network from L* to ab.
+    """Wraps a generator of any color space as a network from L* to ab.
 
     Args:
         generator: lightness (B, 1, h, w) -> `tintype.models.Prediction`.
-        space: in which it works, a name of `tintype.color.spaces.SPACES`.
+        space: color space of the generator, a name of `tintype.color.spaces.SPACES`.
     """
 
     def __init__(self, generator: nn.Module, space: str) -> None:
@@ -36,14 +36,14 @@ class LabGenerator(nn.Module):
         self.chroma_stride = _chroma_stride(generator)
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """(B, 1, h, w) L* in [0, 100] -> (B, 2, h, w) ab, Lab units."""
+        """Predict chroma: (B, 1, h, w) L* in [0, 100] -> (B, 2, h, w) ab, Lab units."""
         gray = torch.cat([lightness, torch.zeros_like(lightness), torch.zeros_like(lightness)], dim=1)
         seen, _ = self.space.split(gray)
         return self.space.to_lab(seen, self.generator(seen).chroma.float())[:, 1:]
 
 
 def _chroma_stride(generator: nn.Module) -> int:
-    """How many times a generator enlarges the chroma that it predicts."""
+    """Return how many times a generator enlarges the chroma that it predicts."""
     by_bins = isinstance(generator, UNet) and generator.to_bins is not None
     return 4 if by_bins or isinstance(generator, TimmUNet) else 1
 
@@ -57,7 +57,7 @@ class TorchGenerator:
             generator, card = load_generator(folder, device=self.device)
         except (FileNotFoundError, ValueError) as error:
             raise UserError(str(error)) from None
-        except (RuntimeError, AssertionError) as error:  # torch's for a device that is not there
+        except (RuntimeError, AssertionError) as error:  # torch raises them for a device that is not available
             raise UserError(f"device {device!r}: {str(error).splitlines()[0]}; allowed: auto, cpu, cuda") from None
         self.image_size = card.image_size
         self.network = LabGenerator(generator, card.generator.space).eval()
@@ -72,7 +72,7 @@ class TorchGenerator:
         self.lock = threading.Lock()
 
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
-        """See `Backend`. A seed draws what training drew: pix2pix's dropout (arXiv:1611.07004, section 3.1)."""
+        """See `Backend`. With a seed, dropout works as in training, as in pix2pix (arXiv:1611.07004, section 3.1)."""
         batch = torch.from_numpy(lightness).to(self.device)
         with self.lock, torch.inference_mode():
             if seed is None or not self.stochastic:

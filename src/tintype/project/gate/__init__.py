@@ -17,17 +17,17 @@ __all__ = ["Compared", "check", "read_tolerances"]
 
 
 def check(project: Path, against: str) -> list[Compared]:
-    """Compare a project's metrics with those committed at a revision; nothing is run.
+    """Compare a project's metrics with those committed at a revision. Nothing is run.
 
     Raises:
-        UserError: they cannot be compared: no such revision, no metrics there, no tolerances, or metrics here that
-            are not of the present code and params.
+        UserError: they cannot be compared: there is no such revision, there are no metrics at it, there are no
+            tolerances, or the metrics here do not belong to the current code and params.
     """
     pipeline = Pipeline(project)
     config = pipeline.config()
     check_names(config)
-    pipeline.commit(against)  # there is such a one
-    present = read_tolerances(pipeline)  # refused if it makes no sense, also where it does not count
+    pipeline.commit(against)  # raises if there is no such revision
+    present = read_tolerances(pipeline)  # refused if invalid, even if it does not count
     allowed = read_tolerances(pipeline, against) or present
     if allowed is None:
         raise UserError(f"{GATE}: no such file; `tintype calibrate` measures the tolerances and writes it")
@@ -44,15 +44,15 @@ def check(project: Path, against: str) -> list[Compared]:
 
 
 def read_tolerances(pipeline: Pipeline, revision: str | None = None) -> Tolerances | None:
-    """A project's tolerances, now or at a revision, if it has any. Raises `UserError`.
+    """Return a project's tolerances, now or at a revision, or None if it has none. Raises `UserError`.
 
-    No change is judged by tolerances that it brings along: those of the revision count.
+    A change is never judged by tolerances that it brings along: those of the revision count.
     """
     values = pipeline.yaml(GATE, revision)
     return checked(values, f"{revision}:{GATE}" if revision else GATE) if values else None
 
 
 def _without_chance(then: Lock, now: Lock, rows: Collection[str]) -> list[str]:
-    """The baselines, and the rows whose weights are those of then."""
+    """Return the baselines, and the rows whose weights have not changed since."""
     weights = ((row, out_hash(then, model_of(row)), out_hash(now, model_of(row))) for row in rows)
     return [*BASELINE_NAMES, *(row for row, old, new in weights if old is not None and old == new)]

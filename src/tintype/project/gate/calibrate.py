@@ -1,4 +1,4 @@
-"""The project run with several seeds, to see how far its metrics move by chance."""
+"""Calibration: running the project with several seeds, to measure how far its metrics move by chance."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Written by `tintype calibrate --seeds {seeds}`; the metrics of every seed are in
 
 
 def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Run the project once per seed; write all metrics to ``report/spread.csv``, and tolerances to ``gate.yaml``.
+    """Run the project once per seed. Write all metrics to ``report/spread.csv``, and tolerances to ``gate.yaml``.
 
-    The seed is that of training: it is the chance that another machine brings, too. Each run is a DVC experiment in a
-    temporary copy: the project stays as it is, and a calibration that was interrupted goes on where it was, as DVC's
-    run cache has what was run before. MLflow's store does not see them.
+    The seed is that of training. It stands for the chance that another machine brings, too. Each run is a DVC
+    experiment in a temporary copy, so the project stays as it is. An interrupted calibration resumes where it was,
+    because DVC's run cache has what was run before. MLflow's store does not see the runs.
 
     Args:
-        pipeline: of a project in git.
+        pipeline: pipeline of a project in git.
         seeds: at least two.
     Raises:
         UserError: a run failed.
@@ -52,10 +52,10 @@ def calibrate(pipeline: Pipeline, seeds: Sequence[int]) -> dict[str, dict[str, f
 
 
 def _metrics_with(pipeline: Pipeline, seed: int, store: str) -> Metrics:
-    """The project's metrics with another seed."""
+    """Return the project's metrics with another seed."""
     # Projects of one git repository share the namespace of its experiments.
     name = f"calibrate-{slug(pipeline.project.name)}-{seed}"
-    if _experiment(pipeline, name):  # of a calibration that was cut off
+    if _experiment(pipeline, name):  # left by an interrupted calibration
         pipeline.dvc("exp", "remove", name)
     env = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(store, 'mlflow.db').as_posix()}"}
     words = ("--temp", "--name", name, "--set-param", f"training.seed={seed}", "evaluate", "baselines")
@@ -69,7 +69,7 @@ def _metrics_with(pipeline: Pipeline, seed: int, store: str) -> Metrics:
 
 
 def _experiment(pipeline: Pipeline, name: str) -> str | None:
-    """The commit of a DVC experiment on the present one."""
+    """Return the commit of a DVC experiment on the current commit, or None if there is none."""
     head = pipeline.commit("HEAD")
     return git(pipeline.project, "rev-parse", "--verify", "--quiet", f"refs/exps/{head[:2]}/{head[2:]}/{name}")
 

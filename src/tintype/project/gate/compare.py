@@ -1,4 +1,4 @@
-"""Metrics now and at a revision: which differences are more than seed-to-seed noise."""
+"""Comparison of metrics now and at a revision: which differences are more than seed-to-seed noise."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tintype.project.pipeline import Metrics
 
 
 class Verdict(StrEnum):
-    """Of a value. `failing` names those that close the gate."""
+    """Verdict on a value. `fails` says whether it closes the gate."""
 
     SAME = "same"
     """Within the tolerance."""
     IMPROVED = "improved"
     """Better by more than noise."""
     NEW = "new"
-    """There was none."""
+    """There was no value before."""
     WORSE = "worse"
     """Worse by more than noise."""
     MOVED = "moved"
-    """Beyond the tolerance, where neither side is better: of such a metric, or of a baseline."""
+    """Beyond the tolerance where neither direction counts as better: for some metrics, and for all baselines."""
     TOO_GOOD = "too good"
     """Better than any honest change explains: suspect a leak."""
     MISSING = "missing"
-    """There is none any more, or it is not a number."""
+    """There is no value anymore, or it is not a number."""
     NOT_JUDGED = "not judged"
-    """There is no tolerance to judge it by."""
+    """There is no tolerance to judge the value by."""
 
     @property
     def fails(self) -> bool:
-        """Whether one such value closes the gate."""
+        """Whether a single such value closes the gate."""
         return self in (Verdict.WORSE, Verdict.MOVED, Verdict.TOO_GOOD, Verdict.MISSING)
 
 
@@ -47,25 +47,26 @@ class Compared(NamedTuple):
     then: float | None
     now: float | None
     tolerance: float | None
-    """In the metric's unit; None where there is none, or only one value."""
+    """In the metric's unit. None: there is no tolerance, or only one value."""
     verdict: Verdict
     why: str = ""
-    """One sentence, where the verdict alone does not say it."""
+    """A short explanation where the verdict alone does not say enough."""
 
 
 def compare(then: Metrics, now: Metrics, allowed: Tolerances, without_chance: Collection[str]) -> list[Compared]:
-    """Every value there is or was, row by row.
+    """Compare every value that there is or was, row by row.
 
-    A tolerance is for the chance in training. Of rows `without_chance`, the baselines and those whose weights are the
-    old ones, every metric is a calculation: it must stay to the last digit that tables show, and moves only if the
-    test photos, the measuring or the feature network changed. That fails on either side: results that became better
-    though no weight changed are the mark of a leak. For other rows, a metric without a tolerance is not judged.
+    A tolerance covers the chance in training. The rows `without_chance`, which are the baselines and those with the old
+    weights, involve no chance: every metric must stay the same to the last digit that tables show. It moves only if the
+    test photos, the measurement or the feature network changed. Such a move fails in either direction: results that
+    become better although no weight changed are a sign of a leak. In other rows, a metric without a tolerance is not
+    judged.
 
     Args:
-        then: of the revision.
-        now: of the project.
+        then: metrics of the revision.
+        now: metrics of the project.
         allowed: tolerances by row and metric.
-        without_chance: rows whose colors are, by their making, exactly those of `then`.
+        without_chance: rows whose colors are, by construction, exactly those of `then`.
     """
     return [
         _compared(row, metric, then.get(row), now.get(row), allowed, exact=row in without_chance)
@@ -120,10 +121,10 @@ def _compared(
 
 
 def is_number(value: float | None) -> bool:
-    """Whether there is a value, and a finite one."""
+    """Return whether there is a value, and it is finite."""
     return value is not None and math.isfinite(value)
 
 
 def _union(*names: Collection[str]) -> Iterator[str]:
-    """Every name once, in the order of first sight."""
+    """Return every name once, in order of first appearance."""
     return iter(dict.fromkeys(name for some in names for name in some))

@@ -1,4 +1,4 @@
-"""The gate's result, for a terminal, a pull request and a machine."""
+"""The gate's result for terminals, pull requests and programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = ("row", "metric", "then", "now", "change", "tolerance", "verdict")
 
 
 def as_text(compared: Sequence[Compared], against: str) -> str:
-    """Aligned columns of what is not the same, and a last line that sums up."""
+    """Return aligned columns of the entries that are not the same, and a summary line."""
     rows = [_cells(entry) for entry in compared if entry.verdict is not Verdict.SAME]
     lines = []
     if rows:
@@ -27,7 +27,7 @@ def as_text(compared: Sequence[Compared], against: str) -> str:
 
 
 def as_markdown(compared: Sequence[Compared], against: str) -> str:
-    """For a comment: the summary, what is not the same, and every entry folded away."""
+    """Return a comment: the summary, the entries that are not the same, and all entries in a collapsed section."""
     notable = [entry for entry in compared if entry.verdict is not Verdict.SAME]
     parts = [f"### {'❌' if failing(compared) else '✅'} {summary(compared, against)}"]
     if notable:
@@ -37,7 +37,7 @@ def as_markdown(compared: Sequence[Compared], against: str) -> str:
 
 
 def as_json(compared: Sequence[Compared], against: str) -> str:
-    """Every entry, and whether the gate is open. A entry that is missing or not a number is null."""
+    """Return every entry, and whether the gate passed. A value that is missing or not a number is null."""
     metrics = [
         {**entry._asdict(), "then": _or_null(entry.then), "now": _or_null(entry.now), "fails": entry.verdict.fails}
         for entry in compared
@@ -47,12 +47,12 @@ def as_json(compared: Sequence[Compared], against: str) -> str:
 
 
 def failing(compared: Sequence[Compared]) -> list[Compared]:
-    """The metrics that close the gate."""
+    """Return the entries that close the gate."""
     return [entry for entry in compared if entry.verdict.fails]
 
 
 def summary(compared: Sequence[Compared], against: str) -> str:
-    """One line: whether it passed, against what, and how many metrics got which verdict."""
+    """Return one line: whether the gate passed, against what, and how many metrics got which verdict."""
     counted = Counter(entry.verdict for entry in compared)
     counts = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
     name = against[:12] if re.fullmatch("[0-9a-f]{40}", against) else against
@@ -91,5 +91,5 @@ def _or_null(entry: float | None) -> float | None:
 def _digits(metric: str) -> int:
     try:
         return metric_of(metric).digits
-    except UserError:  # an old name, of a metric that is gone
+    except UserError:  # an old name of a metric that no longer exists
         return 4

@@ -1,4 +1,4 @@
-"""How far a metric of a row moves by chance: ``gate.yaml``, and how it follows from the metrics of several seeds."""
+"""How far a metric of a row moves by chance: ``gate.yaml``, and its computation from the metrics of several seeds."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tintype.metrics.registry import metric_of
 from tintype.paths import GATE
 
 DEVIATIONS = 7.0
-"""Tolerance over the standard deviation of one run: 4.95 deviations of the difference of two.
+"""Tolerance in standard deviations of one run. These are 4.95 standard deviations of the difference of two runs.
 
-With ten seeds the deviation itself is uncertain, so the difference of two honest runs follows Student's t with nine
-degrees of freedom: one metric of one row gets worse by more than this in 1 of 2,500 reruns.
+With ten seeds, the standard deviation itself is uncertain, so the difference of two honest runs follows Student's t
+with nine degrees of freedom. One metric of one row gets worse by more than this in 1 of 2,500 reruns.
 """
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Tolerances(Section):
-    """A whole ``gate.yaml``."""
+    """The content of a ``gate.yaml``."""
 
     too_good: float = Field(
         gt=1, description="an improvement of more than so many tolerances is a leak until explained"
@@ -37,12 +37,12 @@ class Tolerances(Section):
     )
 
     def of(self, row: str, metric: str) -> float | None:
-        """How far a metric of a row may move; None where that was not measured."""
+        """Return how far a metric of a row may move, or None if that was not measured."""
         return self.tolerances.get(row, {}).get(metric)
 
 
 def checked(values: Mapping[str, object], where: str = GATE) -> Tolerances:
-    """The content of a ``gate.yaml``. Raises `UserError`."""
+    """Return the validated content of a ``gate.yaml``. Raises `UserError`."""
     found = validated(Tolerances, values, where=where)
     for row, of_row in found.tolerances.items():
         for metric in of_row:
@@ -54,13 +54,13 @@ def checked(values: Mapping[str, object], where: str = GATE) -> Tolerances:
 
 
 def tolerances(seed_metrics: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """By row and metric, `DEVIATIONS` standard deviations over the seeds, rounded up to two digits.
+    """Return `DEVIATIONS` standard deviations over the seeds by row and metric, rounded up to two digits.
 
-    A metric that no seed changes gets what a table shows. Rows that no seed changes get no tolerance: the baselines,
-    and rows with a ``training.seed`` of their own, whose spread these runs do not show.
+    A metric that no seed changes gets the last digit that a table shows. Rows that no seed changes get no tolerance:
+    the baselines, and rows with a ``training.seed`` of their own, whose spread these runs do not show.
 
     Args:
-        seed_metrics: of one project with several seeds: columns ``row``, ``seed``, and one per metric.
+        seed_metrics: metrics of one project with several seeds: columns ``row``, ``seed``, and one per metric.
     """
     trained = seed_metrics[~seed_metrics["row"].isin(BASELINE_NAMES)]
     deviations = trained.drop(columns="seed").groupby("row", sort=False).std(ddof=1)
@@ -76,7 +76,7 @@ def _tolerance(metric: str, deviation: float) -> float:
 
 
 def _up(value: float) -> float:
-    """Rounded up to two significant digits: the file is read by people."""
+    """Round up to two significant digits, because people read the file."""
     if value <= 0:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(value)) - 1)

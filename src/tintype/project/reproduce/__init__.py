@@ -1,4 +1,4 @@
-"""A tracked run made again: its commit checked out, its photos found or made, its row trained and measured anew."""
+"""Reproduction of a tracked run: checks out its commit, finds or makes its photos, retrains and measures its row."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ __all__ = ["Reproduction", "reproduce"]
 
 
 def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproduction:
-    """Make a run again in a worktree of its commit, and compare.
+    """Reproduce a run in a worktree of its commit, and compare the results.
 
-    What comes before training is taken from DVC's cache or its remote, or made; the training and the measuring are
+    What comes before training is taken from DVC's cache or its remote, or is made. Training and evaluation are always
     run, whatever the caches hold. The checkout, DVC's cache of results and MLflow's store stay as they are.
 
     Args:
-        reference: a run's id, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
-        folder: anywhere in the checkout or in one of its projects.
-        keep: leave the worktree where it is.
+        reference: a run's ID, ``runs:/ID``, ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``.
+        folder: any folder in the checkout or in one of its projects.
+        keep: whether to keep the worktree.
     Raises:
-        UserError: the run cannot be made again, and why.
+        UserError: the run cannot be reproduced. The message says why.
     """
     checkout = _checkout_of(folder)
     run = find_run(store_uri(checkout), reference)
@@ -50,7 +50,8 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
         store = f"sqlite:///{(tree / 'mlflow.db').as_posix()}"
         env = {"MLFLOW_TRACKING_URI": store, "DVC_SITE_CACHE_DIR": str(tree / ".tintype/dvc")}
         if threads := then.tags.get("threads"):
-            # How many threads share a sum decides its last digits. Where torch has MKL, that caps them at the cores.
+            # The number of threads that share a sum decides its last digits. If torch has MKL, MKL limits the number to
+            # that of the cores.
             env |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
 
         _prepare(pipeline, env, has_remote)
@@ -66,7 +67,7 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
 
 
 def _checkout_of(folder: Path) -> Path:
-    """The checkout that `folder` is in, or that the project is of which it is in."""
+    """Return the checkout that contains `folder`, or that its project belongs to."""
     folder = folder.resolve()
     for place in (folder, *folder.parents):
         if (place / "params.yaml").is_file() and (place / "dvc.yaml").exists():
@@ -78,26 +79,26 @@ def _checkout_of(folder: Path) -> Path:
 
 
 def _tolerances(project: Path, row: str) -> Mapping[str, float] | None:
-    """The present tolerances of a row, if the project has any."""
+    """Return the current tolerances of a row, or None if the project has none."""
     found = read_tolerances(Pipeline(project)) if (project / GATE).is_file() else None
     return found.tolerances.get(row, {}) if found else None
 
 
 def _prepare(pipeline: Pipeline, env: Mapping[str, str], has_remote: bool) -> None:
-    """What training needs: from the cache, else from the remote, else made anew."""
+    """Provide what training needs: from the cache, else from the remote, else made again."""
     if has_remote:
         try:
             pipeline.dvc("repro", "--no-commit", "--pull", "configure", env=env, show=True)
             return
-        except UserError as error:  # offline, or not allowed in
+        except UserError as error:  # offline, or access denied
             print(f"{error}; going on without the remote", file=sys.stderr)
     pipeline.dvc("repro", "--no-commit", "configure", env=env, show=True)
 
 
 def _refuse_other_params(then: Mapping[str, str], config: Path) -> None:
-    """Refuse a row that has other params here: of a project that git does not hold, or of an experiment made anew.
+    """Refuse a row that has other params here, as in a project that git does not hold, or an experiment made again.
 
-    The hash of the perceptual network may differ: where it was trained on another machine, it does.
+    The hash of the perceptual network may differ. It does if the network was trained on another machine.
     """
     now = flat(json.loads(config.read_text()))
     for key in sorted((then.keys() & now.keys()) - {"perceptual_sha256"}):
@@ -106,7 +107,7 @@ def _refuse_other_params(then: Mapping[str, str], config: Path) -> None:
 
 
 def _digest(cache: Path) -> str | None:
-    """Of the photos in a Lab cache; None where only the commit's own code can read it."""
+    """Return the hash of the photos in a Lab cache, or None if only the commit's own code can read it."""
     try:
         return LabCache.open(cache).digest
     except UserError:

@@ -1,4 +1,4 @@
-"""A run beside its second making: the same to the bit, or within what another machine explains."""
+"""Comparison of a run with its reproduction: identical to the bit, or within what another machine explains."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from enum import StrEnum
 from typing import NamedTuple
 
 HASHES = {"config": "config_sha256", "photos": "data_sha256", "weights": "weights_sha256"}
-"""What is compared by its hash, and the run's tag that has it."""
+"""What is compared by its hash, and the run's tag that has the hash."""
 ENVIRONMENT = ("torch", "device", "threads")
 """Tags of what decides the last digits, see `tintype.devices.environment`."""
 UNKNOWN = "unknown"
 Environment = dict[str, tuple[str, str]]
-"""What of torch, device and threads is another one, or unknown: then and now."""
+"""Those of torch, device and threads that differ or are unknown: their values then and now."""
 
 
 class Verdict(StrEnum):
-    """Of one thing compared."""
+    """Verdict on one thing compared."""
 
     IDENTICAL = "identical"
     """To the bit."""
     WITHIN = "within tolerance"
-    """Off by no more than the gate takes for chance, in another environment."""
+    """Off by no more than the gate attributes to chance, in another environment."""
     DIFFERS = "differs"
     UNCOMPARED = "not compared"
-    """Only one of the two has it, or the environment is another one and the gate has no tolerance for it."""
+    """Only one of the two has it, or the environment differs and the gate has no tolerance for it."""
 
 
 class Finding(NamedTuple):
-    """One thing, then and now."""
+    """One thing compared, then and now."""
 
     what: str
     then: str
@@ -39,18 +39,18 @@ class Finding(NamedTuple):
 
 
 class Reproduction(NamedTuple):
-    """What came of making a run again."""
+    """The result of reproducing a run."""
 
     findings: list[Finding]
     environment: Environment
 
     @property
     def failed(self) -> bool:
-        """Whether anything is neither the same nor explained by another environment."""
+        """Whether anything differs that another environment does not explain."""
         return any(finding.fails for finding in self.findings)
 
     def __str__(self) -> str:
-        """Aligned columns, and a last line that sums up."""
+        """Return aligned columns, and a summary line."""
         cells = [("", "then", "now", ""), *(finding[:4] for finding in self.findings)]
         cells += [(name, *pair, UNKNOWN if UNKNOWN in pair else "differs") for name, pair in self.environment.items()]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -70,7 +70,7 @@ class Reproduction(NamedTuple):
 
 
 def other_photos(then: str, now: str) -> Reproduction:
-    """What comes of photos that are not those of the run: nothing that training could mend."""
+    """Return the result for photos that are not those of the run, which training could not fix."""
     return Reproduction([_of_hash("photos", then, now, excused=False)], {})
 
 
@@ -81,15 +81,15 @@ def compare(
     metrics_now: Mapping[str, float],
     tolerances: Mapping[str, float] | None,
 ) -> Reproduction:
-    """Hashes, then test metrics.
+    """Compare hashes, then test metrics.
 
-    In the same environment all must be identical. In another one weights are judged by their metrics, and these by the
-    gate's tolerances; photos must still be the same.
+    In the same environment, everything must be identical. In another one, weights are judged by their metrics, and
+    these by the gate's tolerances. Photos must still be the same.
 
     Args:
-        then, now: the tags of the run and of its second making.
-        metrics_then, metrics_now: their metrics; those called ``test_...`` are compared.
-        tolerances: of the row, by metric; None: no metric may move.
+        then, now: tags of the run and of its reproduction.
+        metrics_then, metrics_now: their metrics. Those named ``test_...`` are compared.
+        tolerances: tolerances of the row by metric. None: no metric may move.
     """
     environment = {}
     for name in ENVIRONMENT:

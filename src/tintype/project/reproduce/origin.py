@@ -1,4 +1,4 @@
-"""Where the code, params and photos of a run are found again."""
+"""The origin of a run: where its code, params and photos are found again."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tintype.git import git
 from tintype.project.pipeline import first_commit_with
 
 MEASURED = ("test_git_commit", "test_git_dirty", "test_dvc_experiment")
-"""Tags of the commit that the metrics are of; without ``test_``, those of the training's."""
+"""Tags of the commit that the metrics come from. Without ``test_``, they are those of the training's commit."""
 
 
 class Origin(NamedTuple):
-    """What a run was made of."""
+    """What a run was made from."""
 
     commit: str
-    """Full hash; of a DVC experiment the experiment's own, which holds its params."""
+    """Full hash. Of a DVC experiment, it is the experiment's own commit, which holds its params."""
     project: Path
-    """Seen from the checkout; absolute where it lies outside."""
+    """Path relative to the checkout, or absolute if it is outside."""
     row: str
     in_commit: bool
-    """Whether the commit holds the project. Else only the project's present params are known."""
+    """Whether the commit holds the project. Otherwise, only the project's current params are known."""
 
 
 def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
-    """The origin of a run, by its tags.
+    """Return the origin of a run by its tags.
 
     Raises:
-        UserError: it cannot be made again from what this checkout has.
+        UserError: the run cannot be reproduced from what this checkout has.
     """
     if "row" not in tags or "git_commit" not in tags:
         raise UserError(f"run {run_id}: no tags row and git_commit; allowed: a run of tintype's stages")
@@ -48,10 +48,10 @@ def find_origin(run_id: str, tags: Mapping[str, str], checkout: Path) -> Origin:
 
 
 def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
-    """The commit of the metrics, where that can be had: DVC trained nothing anew there, so it makes these weights, too.
+    """Return the commit of the metrics if it is available. DVC did not retrain there, so it makes these weights, too.
 
-    Else the commit of the training. Else the one whose dvc.lock has these weights: people run first, and commit what
-    ran together with the results.
+    Otherwise, return the commit of the training. Otherwise, return the one whose dvc.lock has these weights: people run
+    first, and commit what ran together with the results.
     """
     measured = {name.removeprefix("test_"): value for name, value in tags.items() if name in MEASURED}
     try:
@@ -67,12 +67,12 @@ def _commit(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
 
 
 def _held(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
-    """The commit that holds all that was run. Raises `UserError` where none does."""
+    """Return the commit that holds everything that was run. Raises `UserError` if there is none."""
     commit, experiment = tags["git_commit"], tags.get("dvc_experiment")
     if commit == "none":
         raise UserError(f"run {run_id}: made before there was a commit; none holds its code")
     if experiment:
-        # Params set with -S, and any change not committed, are in the commit that DVC makes of the experiment.
+        # Params set with -S, and uncommitted changes, are in the commit that DVC makes of the experiment.
         found = git(checkout, "rev-parse", "--verify", "--quiet", f"refs/exps/{commit[:2]}/{commit[2:]}/{experiment}")
         if not found:
             raise UserError(
@@ -89,7 +89,10 @@ def _held(run_id: str, tags: Mapping[str, str], checkout: Path) -> str:
 
 
 def _project(run_id: str, tags: Mapping[str, str]) -> Path:
-    """Runs older than the tag ``project`` say it in their command: ``git checkout X && cd PROJECT && ...``."""
+    """Return the project of a run.
+
+    Runs older than the tag ``project`` name it in their command: ``git checkout X && cd PROJECT && ...``.
+    """
     if "project" in tags:
         return Path(tags["project"])
     words = shlex.split(tags.get("reproduce", ""))

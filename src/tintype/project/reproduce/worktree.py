@@ -1,4 +1,4 @@
-"""A commit in a folder of its own, with the project in it that is to run; gone afterwards, however that ends."""
+"""A temporary worktree of a commit, with the project that is to run. It is removed however the run ends."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def worktree(checkout: Path, commit: str, *, keep: bool) -> Iterator[Path]:
-    """A new worktree of `commit`.
+    """Yield a new worktree of `commit`, and remove it in the end unless it is to be kept.
 
-    It lies in ``.tintype``, which git and DVC ignore, and mostly on the disk of DVC's cache, whose files can be linked.
-    Raises `UserError` where git refuses.
+    It is in ``.tintype``, which git and DVC ignore, and which is usually on the same disk as DVC's cache, so that files
+    of the cache can be linked. Raises `UserError` if git refuses.
     """
     (checkout / ".tintype").mkdir(exist_ok=True)
     with _stoppable():
         tree = Path(tempfile.mkdtemp(prefix="reproduce-", dir=checkout / ".tintype"))
         try:
-            # Without the user's hooks: DVC's would check out data before it knows the cache.
+            # Without the user's hooks: DVC's hook would check out data before DVC knows the cache.
             add = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach")
             done = subprocess.run(["git", *add, tree, commit], cwd=checkout, capture_output=True, text=True)
             if done.returncode:
@@ -46,15 +46,14 @@ def worktree(checkout: Path, commit: str, *, keep: bool) -> Iterator[Path]:
                 print(f"kept: {tree}; `git worktree remove --force {tree}` removes it", file=sys.stderr)
             else:
                 shutil.rmtree(tree, ignore_errors=True)
-                git(checkout, "worktree", "remove", "--force", "--force", str(tree))  # twice: also one half made
+                git(checkout, "worktree", "remove", "--force", "--force", str(tree))  # twice: also if incomplete
 
 
 def project_in(tree: Path, origin: Origin, checkout: Path) -> tuple[Path, bool]:
-    """The run's project in a worktree, ready for DVC, and whether it has a remote.
+    """Return the run's project in a worktree, ready for DVC, and whether it has a remote.
 
-    A project that the commit does not hold is made anew from its present params. Photos that git does not hold are
-    linked.
-    Raises `UserError` where that cannot be.
+    A project that the commit does not hold is made from its current params. Photos that git does not hold are linked.
+    Raises `UserError` if that is impossible.
     """
     present = checkout / origin.project
     project = tree / ".tintype/project" if origin.project.is_absolute() else tree / origin.project
@@ -68,13 +67,13 @@ def project_in(tree: Path, origin: Origin, checkout: Path) -> tuple[Path, bool]:
     values = read_params(project / PARAMS)
     if origin.row not in values.get("rows", {}):
         raise UserError(f"row {origin.row!r}: not in the run's params.yaml; allowed: {', '.join(values['rows'])}")
-    if values["data"]["source"] != "sample":  # that is code, which the commit holds
+    if values["data"]["source"] != "sample":  # sample photos are code, which the commit holds
         _link_photos(Path(values["data"]["origin"]), project, present, inside=tree)
     return project, _configure_dvc(project, present if (present / ".dvc").is_dir() else checkout)
 
 
 def _link_photos(origin: Path, project: Path, present: Path, inside: Path) -> None:
-    """Link a folder `origin`, seen from the project, to the present project's, unless git holds all of it."""
+    """Link the folder `origin`, relative to the project, to that of the current project, unless git holds all of it."""
     here, there = project / origin, present / origin
     if origin.is_absolute() or not there.is_dir():
         return
@@ -91,16 +90,16 @@ def _link_photos(origin: Path, project: Path, present: Path, inside: Path) -> No
 
 
 def _configure_dvc(project: Path, present: Path) -> bool:
-    """Give the project the cache and the remotes of the present one; whether one of these is the default."""
+    """Give the project the cache and remotes of the current one. Return whether one of the remotes is the default."""
     from dvc.config import Config
 
     known = Config(str(present / ".dvc"))
     config: dict[str, Any] = {}
     with Config(str(project / ".dvc")).edit("local") as local:
-        for level in ("repo", "local"):  # paths are absolute, once read
+        for level in ("repo", "local"):  # reading makes paths absolute
             for section in ("core", "cache", "remote"):
                 local[section] |= known.read(level)[section]
-        local["core"]["no_scm"] = True  # git has nothing to say in a project that will be gone
+        local["core"]["no_scm"] = True  # the project is temporary and does not need git
         local["cache"].setdefault("dir", str(present / ".dvc/cache"))
         config = local
     return "remote" in config["core"]
@@ -108,7 +107,7 @@ def _configure_dvc(project: Path, present: Path) -> bool:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let a signal end the block as an exception does, after it has ended the processes that the block started."""
+    """Let a signal end the block like an exception, after ending the processes that the block started."""
     import psutil
 
     before = {number: signal.getsignal(number) for number in SIGNALS}

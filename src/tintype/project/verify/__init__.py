@@ -1,4 +1,4 @@
-"""A finished project checked: does what lies here agree with what is written of it?"""
+"""Verification of a finished project: do its files agree with what is recorded about them?"""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CHECKS: dict[str, Callable[[Pipeline], Finding]] = {
 
 
 def verify(pipeline: Pipeline) -> Iterator[tuple[str, Finding]]:
-    """Every check by name, one after the other; nothing in the project is changed.
+    """Run every check, and yield its name and finding. Nothing in the project is changed.
 
     Raises:
-        UserError: it cannot be verified: its params are wrong, or it never ran.
+        UserError: the project cannot be verified, because its params are invalid or it never ran.
     """
     pipeline.config()
     if not pipeline.lock():

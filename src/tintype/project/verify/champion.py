@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def check_champion(pipeline: Pipeline) -> Finding:
-    """The weights that the registry holds as ``champion``, their origin, and what the project says it registered.
+    """Check the weights that the registry holds as ``champion``, their origin, and what the project says it registered.
 
-    MLflow's store is read alone; where there is none, none is made.
+    MLflow's store is only read. If there is none, none is created.
     """
     from tintype.tracking.store import has_store, reader, store_uri
 
@@ -44,7 +44,7 @@ def check_champion(pipeline: Pipeline) -> Finding:
         client = reader(uri)
         versions = {str(version.version): version for version in client.search_model_versions(f"name = '{model}'")}
         aliases = client.get_registered_model(model).aliases if versions else {}
-    except Exception as error:  # MLflow's, or its database's
+    except Exception as error:  # MLflow's errors, or its database's
         unread = f"{uri}: cannot be read: {' '.join(str(error).split())}"
         return Finding(unseen=[unread]) if uri.startswith("http") else Finding("MLflow", [unread])
     champion = versions.get(str(aliases.get("champion")))
@@ -58,7 +58,7 @@ def check_champion(pipeline: Pipeline) -> Finding:
 
 
 def _registered(said: str, versions: Mapping[str, ModelVersion], champion: ModelVersion | None) -> Iterator[str]:
-    """Where the project's word on what it registered is not the registry's."""
+    """Yield where the project's record of what it registered differs from the registry."""
     try:
         registered = json.loads(said)
         number, alias = str(registered["version"]), registered["alias"]
@@ -77,7 +77,7 @@ def _registered(said: str, versions: Mapping[str, ModelVersion], champion: Model
 
 
 def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, checkout: Path) -> str | None:
-    """What is wrong with a champion; None where nothing is."""
+    """Return what is wrong with a champion, or None if nothing is."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
@@ -87,18 +87,18 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
     named = champion.tags.get("weights_sha256")
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            # Not by models:/NAME/VERSION, which asks the store of the whole process.
+            # Not by models:/NAME/VERSION, which uses the store of the whole process.
             source = client.get_model_version_download_uri(champion.name, champion.version)
             download_artifacts(source, dst_path=temporary, tracking_uri=client.tracking_uri)
             weights = weights_in(Path(temporary))
-        except Exception as error:  # each kind of store has its own
+        except Exception as error:  # each kind of store raises its own
             return f"its weights are not in MLflow's store: {type(error).__name__}: {' '.join(str(error).split())}"
         if (held := weights_hash(weights)) != named:
             return f"its weights in MLflow's store have SHA-256 {held}, were registered with {named}"
         digest = folder_hash(weights)
     if any(out_hash(pipeline.lock(), model_of(row)) == digest for row in pipeline.config().rows):
         return None
-    # Runs come before their commit: what is made from uncommitted changes may have been committed with the lock.
+    # Runs come before their commit: results of uncommitted changes may have been committed later, with the lock.
     if first_commit_with(digest, pipeline.project):
         return None
     try:
@@ -111,7 +111,7 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
 
 
 def _refuse_unmakeable(run: Run, checkout: Path) -> None:
-    """Raise `UserError` where no project makes again what was made in `run`: why."""
+    """Raise `UserError`, with the reason, if no project can reproduce what was made in `run`."""
     from tintype.data.cache import LabCache
     from tintype.project.reproduce.origin import find_origin
 
@@ -119,7 +119,7 @@ def _refuse_unmakeable(run: Run, checkout: Path) -> None:
     origin = find_origin(run.info.run_id, tags, checkout)
     if origin.in_commit:
         return
-    project = checkout / origin.project  # git does not hold it: it is what it is now
+    project = checkout / origin.project  # git does not hold it: only its current state is known
     if origin.row not in (read_params(project / "params.yaml").get("rows") or {}):
         raise UserError(f"row {origin.row} is no longer in {project / 'params.yaml'}")
     config, cache = project / config_of(origin.row), project / LAB_CACHE

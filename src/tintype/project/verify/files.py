@@ -1,4 +1,4 @@
-"""dvc.lock against the files, the code and DVC's cache."""
+"""Check of dvc.lock against the files, the code and DVC's cache."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def check_files(pipeline: Pipeline) -> Finding:
-    """Every hash of the lock taken again: of outputs, of code, params and data, and of the objects in DVC's cache.
+    """Compute every hash of the lock again: of outputs, of code, params and data, and of the objects in DVC's cache.
 
-    Not by `dvc status`: that takes a file's hash from DVC's database where time and size are the old ones, does not
+    `dvc status` would not do. It takes a file's hash from DVC's database if time and size are the old ones, does not
     look at an output that its cache lacks, and removes what it finds damaged there.
     """
     from dvc.stage import PipelineStage
@@ -54,7 +54,7 @@ def check_files(pipeline: Pipeline) -> Finding:
 
 @contextmanager
 def _repository(project: Path) -> Iterator[Repo]:
-    """The project as DVC sees it, without its database of hashes. No DVC command can run meanwhile."""
+    """Open the project as DVC sees it, without DVC's database of hashes. No DVC command can run meanwhile."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -73,13 +73,13 @@ def _repository(project: Path) -> Iterator[Repo]:
 
 
 def _stale(stages: Mapping[str, Any], made: list[str], known: list[str], changed_code: list[str]) -> Iterator[str]:
-    """What stages were run on and is no more, one line a thing.
+    """Yield one line for each thing that stages were run on and that has changed since.
 
     Args:
-        stages: DVC's, by name.
-        made: outputs and the photos; the rest of what stages need is the code, which cannot be pulled.
-        known: outputs that are absent or not the lock's; what needs them is not blamed again.
-        changed_code: stages whose code is not the lock's.
+        stages: DVC's stages by name.
+        made: outputs and the photos. The rest of what stages need is the code, which cannot be pulled.
+        known: outputs that are absent or differ from the lock. The stages that need them are not blamed again.
+        changed_code: stages whose code differs from the lock's.
     """
     changed: dict[str, list[str]] = defaultdict(list)
     if changed_code:
@@ -87,7 +87,7 @@ def _stale(stages: Mapping[str, Any], made: list[str], known: list[str], changed
     for name, stage in stages.items():
         if stage.cmd_changed:
             changed["dvc.yaml: its command changed"].append(name)
-        if name == HASH_CODE:  # it reads every source; `changed_code` tells which stages an edit means
+        if name == HASH_CODE:  # it reads every source; `changed_code` has the stages that an edit affects
             continue
         for dependency in stage.deps:
             path = _name(dependency)
@@ -103,7 +103,7 @@ def _stale(stages: Mapping[str, Any], made: list[str], known: list[str], changed
 
 
 def _damaged(repo: Repo, stages: Iterable[Any]) -> tuple[list[str], int]:
-    """Objects in the cache whose content is not what their name says, and how many were looked at."""
+    """Return the objects in the cache whose content does not match their name, and the number of objects checked."""
     cache = repo.cache.local
     objects: dict[Path, str] = {}
     for stage in stages:
@@ -120,7 +120,7 @@ def _damaged(repo: Repo, stages: Iterable[Any]) -> tuple[list[str], int]:
 
 
 def _objects(cache: Any, oid: str) -> Iterator[Path]:
-    """The files that hold an output, as far as they are there: one of a file; of a folder its list, and the listed."""
+    """Yield the existing files that hold an output: one for a file; for a folder, its list and the listed files."""
     path = Path(cache.oid_to_path(oid))
     if not path.is_file():
         return
@@ -128,11 +128,11 @@ def _objects(cache: Any, oid: str) -> Iterator[Path]:
     if oid.endswith(".dir"):
         try:
             listed = [file["md5"] for file in json.loads(path.read_bytes())]
-        except (ValueError, TypeError, KeyError):  # damaged; its hash tells
+        except (ValueError, TypeError, KeyError):  # damaged, which its hash shows
             return
         yield from (file for name in listed if (file := Path(cache.oid_to_path(name))).is_file())
 
 
 def _name(path: Any) -> str:
-    """As the project's user would write it."""
+    """Return the path as the project's user would write it."""
     return os.path.normpath(path.def_path)

@@ -1,4 +1,4 @@
-"""What a check of `tintype verify` found."""
+"""The finding of a check of `tintype verify`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """Of one check.
+    """The finding of one check.
 
     Attributes:
-        compared: what with what, in words; "" where nothing was there to compare.
-        disagreements: one line each, the thing's name first.
-        unseen: what could not be looked at, and why.
+        compared: what was compared with what, in words, or "" if there was nothing to compare.
+        disagreements: one line each, which starts with the name of the thing.
+        unseen: what could not be checked, and why.
     """
 
     compared: str = ""
@@ -23,11 +23,11 @@ class Finding:
 
     @property
     def verdict(self) -> Literal["ok", "BAD", "skip"]:
-        """BAD with any disagreement, skip where nothing was compared."""
+        """BAD if there is any disagreement, skip if nothing was compared."""
         return "BAD" if self.disagreements else "ok" if self.compared else "skip"
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
-    """``a, b, c and 4 more``."""
+    """Shorten a list of names: ``a, b, c and 4 more``."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""metrics/*.json against the stored weights: every row and baseline measured again."""
+"""Check of metrics/*.json against the stored weights: every row and baseline is measured again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from tintype.metrics.predictor import Predictor
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
-"""What another machine's arithmetic may change. On the same machine metrics are the same to the last bit; other
-convolution kernels, numbers of threads and batch sizes moved them by 2e-6 of their size at most. The absolute part is
-for KID, a difference of numbers near 1 that may be 0 itself; tables show five digits of it."""
+"""How far another machine's arithmetic may move a metric.
+
+On the same machine, metrics are the same to the last bit. Other convolution kernels, numbers of threads and batch sizes
+moved them by at most 2e-6 of their size. The absolute part is for KID, a difference of numbers near 1 that may be 0
+itself. Tables show five digits of it.
+"""
 
 
 def check_metrics(pipeline: Pipeline) -> Finding:
-    """Measure what the stages `evaluate` and `baselines` measured, and compare."""
+    """Measure again what the stages `evaluate` and `baselines` measured, and compare."""
     project, stored = pipeline.project, pipeline.metrics()
     rows = [*BASELINE_NAMES, *pipeline.config().rows]
     files = sorted((project / METRICS).glob("*.json"))
@@ -45,10 +48,10 @@ def check_metrics(pipeline: Pipeline) -> Finding:
             continue
         try:
             again = _measured(row, pipeline)
-        except UserError as error:  # published weights that are not here, say
+        except UserError as error:  # for example, published weights that are not here
             unseen.append(f"{row}: {error}")
             continue
-        except Exception as error:  # damaged files raise what they like
+        except Exception as error:  # damaged files can raise anything
             disagreements.append(f"{row}: cannot be measured: {type(error).__name__}: {' '.join(str(error).split())}")
             continue
         measured += 1
@@ -57,7 +60,7 @@ def check_metrics(pipeline: Pipeline) -> Finding:
 
 
 def differences(row: str, stored: Mapping[str, float], again: Mapping[str, float]) -> Iterator[str]:
-    """A line for every value that is not the stored one, but for `RELATIVE` and `ABSOLUTE`."""
+    """Yield a line for every value that differs from the stored one by more than `RELATIVE` and `ABSOLUTE` allow."""
     for name in dict.fromkeys([*stored, *again]):
         then, now = stored.get(name), again.get(name)
         if then is None or now is None:

@@ -1,4 +1,4 @@
-"""The tables of report/ and README.md against metrics/*.json."""
+"""Check of the tables in report/ and README.md against metrics/*.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tintype.project.verify.finding import Finding, some
 
 
 def check_table(pipeline: Pipeline) -> Finding:
-    """Write the report again and compare; the README's table of metrics, if it has one, is to be the report's."""
+    """Write the report again and compare. If the README has a table of metrics, it must be the report's."""
     project, config, metrics = pipeline.project, pipeline.config(), pipeline.metrics()
     absent = [metrics_of(row) for row in (*BASELINE_NAMES, *config.rows) if row not in metrics]
     absent += [path for path in (TABLE_MD, TABLE_CSV) if not (project / path).is_file()]
@@ -37,19 +37,19 @@ def check_table(pipeline: Pipeline) -> Finding:
     compared = "report/"
     readme, measured = project / "README.md", tables(expected_text)[0]
     for table in tables(_read(readme)) if readme.is_file() else ():
-        if len({*_cells(table[0])} & {*_cells(measured[0])}) > 1:  # `row` and a metric
+        if len({*_cells(table[0])} & {*_cells(measured[0])}) > 1:  # both have `row` and a metric
             disagreements += differences("README.md", table, measured)
             compared = "report/ and README.md"
     return Finding(f"{compared} with metrics/", disagreements, unseen)
 
 
 def tables(text: str) -> list[list[str]]:
-    """The lines of every table in a Markdown text."""
+    """Return the lines of every table in a Markdown text."""
     return [list(lines) for is_table, lines in groupby(text.splitlines(), lambda line: line[:1] == "|") if is_table]
 
 
 def differences(name: str, has: Sequence[str], should: Sequence[str]) -> Iterator[str]:
-    """A line for every row, or else every line, in which two texts of tables differ."""
+    """Yield a line for every row (or other line) in which two texts of tables differ."""
     for what, start, end, should_start, should_end in SequenceMatcher(None, has, should, autojunk=False).get_opcodes():
         if what == "equal":
             continue
@@ -72,7 +72,7 @@ def _read(path: Path) -> str:
 
 
 def _header(lines: Sequence[str], index: int) -> list[str]:
-    """Of the table that a line is in."""
+    """Return the header of the table that a line is in."""
     while index > 0 and lines[index - 1][:1] == "|":
         index -= 1
     return _cells(lines[index])
@@ -87,7 +87,7 @@ def _as_table(csv: str) -> list[str]:
 
 
 def _again(pipeline: Pipeline, whole: bool) -> tuple[str, str]:
-    """``table.md`` and ``table.csv`` as the stage `report` writes them; without the curves, the first table alone."""
+    """Return ``table.md`` and ``table.csv`` as the stage `report` writes them; without curves, only the first table."""
     from tintype.report import read_metrics, write_report, write_table
 
     project, config = pipeline.project, pipeline.config()
