@@ -224,7 +224,7 @@ def test_the_hash_of_the_code_covers_what_is_served(modules_served):
     package = CHECKOUT / "src/tintype"
     hashed = {file.relative_to(package).as_posix() for file in closure(PYFUNC)}
     assert {name.split("/")[0] for name in modules_served - hashed} == {"config"}
-    assert {"models/unet.py", "color/lab.py", "colorize/tiff.py", "data/curation.py"} <= hashed
+    assert {"models/unet.py", "color/lab.py", "images/tiff_writer.py", "images/grayscale.py"} <= hashed
 
 
 def test_the_registered_model_requires_what_its_code_imports(modules_served):
