@@ -272,7 +272,7 @@ def test_a_forks_pull_request_runs_without_secrets(finished_project, repository,
     summary = run.read("STEP_SUMMARY")
     assert "gate passed" in summary
     assert (finished_project.root / "report/table.md").read_text().strip() in summary
-    assert "artifact `lab`" in summary
+    assert "artifact `project`" in summary
     assert (tmp_path / "artifacts/project/samples/gan_l1.png").exists()
 
 

@@ -1,4 +1,7 @@
-"""Gamut mapping to sRGB: keeps hue and lightness, reduces chroma."""
+"""Gamut mapping to sRGB: keeps hue and lightness, reduces chroma.
+
+This is the rule for photos that are given back. `tintype.color.lab.lab_to_rgb`, for training and metrics, clips instead.
+"""
 
 from __future__ import annotations
 

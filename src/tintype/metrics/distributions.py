@@ -1,4 +1,4 @@
-"""Distances between the distributions of predicted and true photos in the space of a feature network."""
+"""FID and KID: distances between the distributions of predicted and true photos in the space of a feature network."""
 
 from __future__ import annotations
 
