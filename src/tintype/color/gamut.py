@@ -1,6 +1,6 @@
 """Gamut mapping to sRGB: keeps hue and lightness, reduces chroma.
 
-This is the rule for photos that are given back. `tintype.color.lab.lab_to_rgb`, for training and metrics, clips instead.
+This is the rule for colored photos. Training and metrics clip instead, in `tintype.color.lab.lab_to_rgb`.
 """
 
 from __future__ import annotations
