@@ -53,7 +53,6 @@ def cli() -> str:
     command = typer.main.get_command(app)
     context = click.Context(command, info_name="tintype", terminal_width=100, max_content_width=100)
     lines = ["# Command line", "", "```text", command.get_help(context), "```"]
-    assert isinstance(command, click.Group) or hasattr(command, "commands")
     for name, one in sorted(command.commands.items()):
         inner = click.Context(one, info_name=name, parent=context, terminal_width=100, max_content_width=100)
         lines += ["", f"## tintype {name}", "", "```text", one.get_help(inner), "```"]

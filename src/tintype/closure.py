@@ -24,8 +24,8 @@ NOT_FOLLOWED = {
     "tintype.tracking": "it records in MLflow what a stage made; `register` alone makes something there, and adds it",
 }
 """Modules that do not affect any output, with the reason for each."""
-ADDED = {"register": ("tracking/registry.py", "tracking/runs.py", "tracking/store.py", "serving/pyfunc.py")}
-"""Files that a stage runs and that following its imports does not find, by stage. Paths are relative to the package."""
+ADDED = {"register": ("tracking/*.py", "serving/pyfunc.py")}
+"""Files that a stage runs and that following its imports does not find, by stage: patterns of paths in the package."""
 
 
 class Import(NamedTuple):
@@ -109,7 +109,10 @@ def stage_entries(checkout: Path) -> dict[str, list[Path]]:
     """Return the files where the code of every stage starts, by stage name. Stages are the files in ``stages/``."""
     package = checkout / "src" / PACKAGE.name
     stages = sorted(file for file in (checkout / "stages").glob("[a-z]*.py") if file.stem != HASH_CODE)
-    return {stage.stem: [stage, *(package / path for path in ADDED.get(stage.stem, ()))] for stage in stages}
+    return {
+        stage.stem: [stage, *(file for pattern in ADDED.get(stage.stem, ()) for file in sorted(package.glob(pattern)))]
+        for stage in stages
+    }
 
 
 def hash_files(checkout: Path) -> dict[str, str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from tintype.images.photo import Photo
+from tintype.images.photo import Photo, as_rgb
 
 STRIP = 1 << 18
 """Pixels measured at a time, so that memory does not grow with the photo."""
@@ -64,11 +63,10 @@ def mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def table(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Return names and metrics in columns, for a terminal."""
-    from tintype.metrics.registry import METRICS
+    from tintype.metrics.registry import ARROWS, METRICS
 
-    arrows = {"min": " ↓", "max": " ↑", None: ""}
     kinds = [METRICS[name.removeprefix("true_")] for name in NAMES]
-    lines = [["photo", *(name + arrows[kind.direction] for name, kind in zip(NAMES, kinds, strict=True))]]
+    lines = [["photo", *(name + ARROWS[kind.direction] for name, kind in zip(NAMES, kinds, strict=True))]]
     for row, metrics in rows.items():
         cells = (f"{metrics[name]:.{kind.digits}f}" for name, kind in zip(NAMES, kinds, strict=True))
         lines.append([row, *cells])
@@ -83,6 +81,5 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 def _planes(photo: Photo, top: int, bottom: int) -> np.ndarray:
     """Return some rows as (1, 3, h, W) float32 in [0, 1], in steps of 1/255."""
-    pixels = replace(photo, pixels=photo.pixels[top:bottom], alpha=None).in_8_bits
-    color = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-    return np.ascontiguousarray(color.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    rgb = as_rgb(photo.with_pixels(photo.pixels[top:bottom]).in_8_bits)
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / np.float32(255)

@@ -21,8 +21,7 @@ def colorfulness(rgb: Tensor, epsilon: float = 0.0) -> Tensor:
 
     Source: Hasler and Süsstrunk 2003, doi:10.1117/12.477378.
     """
-    red, green, blue = (255 * rgb).flatten(2).unbind(dim=1)
-    rg, yb = red - green, (red + green) / 2 - blue
+    rg, yb = _opponent(rgb)
     deviation = (rg.var(dim=1, correction=0) + yb.var(dim=1, correction=0) + epsilon).sqrt()
     mean = (rg.mean(dim=1).square() + yb.mean(dim=1).square() + epsilon).sqrt()
     return deviation + 0.3 * mean
@@ -37,8 +36,7 @@ class Colorfulness:
 
     def update(self, rgb: Tensor) -> None:
         """Add a piece: (1, 3, h, w), sRGB in [0, 1]."""
-        red, green, blue = (255 * rgb.double()).flatten(2)[0]
-        opponent = torch.stack([red - green, (red + green) / 2 - blue])
+        opponent = torch.cat(_opponent(rgb.double()))
         self._count += opponent.shape[1]
         self._sums += torch.stack([opponent.sum(dim=1), opponent.square().sum(dim=1)])
 
@@ -47,3 +45,9 @@ class Colorfulness:
         mean, mean_square = self._sums / self._count
         deviation = (mean_square - mean.square()).clamp(min=0).sum().sqrt()
         return float(deviation + 0.3 * mean.square().sum().sqrt())
+
+
+def _opponent(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the planes R - G and (R + G) / 2 - B of values in [0, 255], (B, H W) each."""
+    red, green, blue = (255 * rgb).flatten(2).unbind(dim=1)
+    return red - green, (red + green) / 2 - blue

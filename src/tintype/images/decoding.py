@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, TiffImagePlugin
 from tintype.images.icc_profiles import gray16_in_srgb, in_srgb, rgb16_in_srgb, to_srgb
 from tintype.images.metadata import exif_of, metadata_of
 from tintype.images.opening import OVER_PIXEL_LIMIT, UNREADABLE, UnreadablePhoto, opened
-from tintype.images.photo import Photo, on_white
+from tintype.images.photo import Photo, as_rgb, on_white
 from tintype.images.rgb16_reader import low_bytes, mend_planes
 
 MAX_PIXELS = 250_000_000
@@ -34,14 +34,7 @@ def read_photo(source: str | Path | IO[bytes] | Image.Image, max_pixels: int = M
     """
     if isinstance(source, Image.Image):
         return _of_pillow(source, max_pixels)
-    source = Path(source) if isinstance(source, str) else source
-    with opened(source, max_pixels) as image:
-        mend_planes(image)
-        tiles, exif = list(image.tile), exif_of(image)  # loading empties `tile` and closes the file behind EXIF
-        image.load()
-        _turn(image)
-        low = low_bytes(source, tiles, max_pixels, _turn)
-        return _photo(image, low, image, metadata_of(image, image, exif))
+    return _of_file(Path(source) if isinstance(source, str) else source, max_pixels)
 
 
 def read_rgb(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -52,7 +45,21 @@ def read_rgb(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> np.ndarr
     Raises:
         UnreadablePhoto: for any fault of the file.
     """
-    return np.array(on_white(read_photo(source, max_pixels).to_image()).convert("RGB"))
+    photo = _of_file(source, max_pixels, with_metadata=False)
+    if photo.alpha is not None:
+        return np.array(on_white(photo.to_image()).convert("RGB"))
+    return np.require(as_rgb(photo.in_8_bits), requirements="W")
+
+
+def _of_file(source: Path | IO[bytes], max_pixels: int, *, with_metadata: bool = True) -> Photo:
+    with opened(source, max_pixels) as image:
+        mend_planes(image)
+        tiles = list(image.tile)  # loading empties it, and closes the file behind EXIF
+        exif = exif_of(image) if with_metadata else None
+        image.load()
+        _turn(image)
+        low = low_bytes(source, tiles, max_pixels, _turn)
+        return _photo(image, low, image, metadata_of(image, image, exif) if with_metadata else {})
 
 
 def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:

@@ -77,13 +77,10 @@ class Photo:
     @property
     def with_alpha(self) -> np.ndarray:
         """(H, W, channels) of the pixels' dtype: 1 or 3 channels, or 4 with transparency."""
-        pixels = self.pixels if self.pixels.ndim == 3 else self.pixels[..., None]
         if self.alpha is None:
-            return pixels
-        if pixels.shape[2] == 1:
-            pixels = np.repeat(pixels, 3, axis=2)
-        alpha = self.alpha.astype(np.uint16) * 257 if pixels.dtype == np.uint16 else self.alpha
-        return np.dstack([pixels, alpha])
+            return self.pixels if self.pixels.ndim == 3 else self.pixels[..., None]
+        alpha = self.alpha.astype(np.uint16) * 257 if self.pixels.dtype == np.uint16 else self.alpha
+        return np.dstack([as_rgb(self.pixels), alpha])
 
     def to_image(self) -> Image.Image:
         """Return an 8-bit image of mode L or RGB, or LA or RGBA with transparency."""
@@ -91,6 +88,11 @@ class Photo:
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
         return image
+
+
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels (H, W) or (H, W, 3) as (H, W, 3). Gray is repeated."""
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 def on_white(image: Image.Image) -> Image.Image:

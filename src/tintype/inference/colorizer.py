@@ -14,7 +14,7 @@ from PIL import Image
 
 from tintype.errors import UserError
 from tintype.images.decoding import read_photo
-from tintype.images.photo import Photo
+from tintype.images.photo import Photo, as_rgb
 from tintype.inference.backends import Backend, BackendName, load_backend
 from tintype.inference.hints import Hint, follow_hints
 from tintype.inference.options import Options
@@ -170,8 +170,7 @@ class Colorizer:
     def _as_it_came(prepared: Prepared, photo: Photo) -> Image.Image | np.ndarray:
         if not prepared.is_array:
             return photo.to_image()
-        pixels = photo.pixels
-        return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+        return as_rgb(photo.pixels)
 
 
 def network_size(height: int, width: int, side: int) -> tuple[int, int]:

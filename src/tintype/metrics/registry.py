@@ -33,6 +33,9 @@ class Metric:
     in_lab_planes: bool = True
 
 
+ARROWS = {"min": " ↓", "max": " ↑", None: ""}
+"""Mark behind a metric's name in tables, by its direction."""
+
 SUFFIXES = {"efficientnet_lite": "_lite2", "imagenet": ""}
 """Suffix of metric names by ``features.network``."""
 LITE2, IMAGENET = SUFFIXES.values()

@@ -25,9 +25,8 @@ from tintype.inference.onnx_export import as_onnx
 from tintype.inference.onnx_weights import read_weights
 from tintype.inference.released import RELEASED, card_file, hash_file, model_file
 from tintype.inference.released_weights import is_counter
-from tintype.metrics.registry import metric_of
+from tintype.metrics.registry import ARROWS, metric_of
 from tintype.models import load_generator, weights_hash
-from tintype.report.table import ARROWS
 
 MAX_BYTES = 20_000_000
 """Maximum size of the model, which every installation downloads."""

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from tintype.config import PublishedRow
-from tintype.metrics.registry import LAB_PLANES, metric_of
-from tintype.report.table import ARROWS
+from tintype.metrics.registry import ARROWS, LAB_PLANES, metric_of
 
 NETWORKS = {
     "fid": "pytorch-fid's Inception",

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tintype.metrics.registry import metric_of, ranking_direction
-
-ARROWS = {"min": " ↓", "max": " ↑", None: ""}
+from tintype.metrics.registry import ARROWS, metric_of, ranking_direction
 
 
 def read_metrics(folder: Path, rows: list[str]) -> dict[str, dict[str, float]]:
