@@ -57,4 +57,4 @@ def leftovers(path: Path) -> list[Path]:
 
 
 def _prefix(path: Path) -> str:
-    return f"{UNFINISHED}{hashlib.sha256(path.name.encode()).hexdigest()[:8]}-"
+    return f"{UNFINISHED}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}-"

@@ -70,8 +70,8 @@ class VideoReader:
         allowed = {"format_whitelist": READABLE, "protocol_whitelist": "file"}
         try:
             self.container = av.open(str(path), container_options=allowed, metadata_errors="replace")
-        except (FFmpegError, OSError):
-            raise UnreadablePhoto(UNREADABLE) from None
+        except (FFmpegError, OSError) as error:
+            raise UnreadablePhoto(UNREADABLE) from error
         try:
             self.video = self._chosen(max_pixels)
         except UnreadablePhoto:
@@ -161,7 +161,7 @@ class VideoReader:
         return packets
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        with contextlib.suppress(av.InvalidDataError):  # a truncated file simply ends early
+        try:
             for packet in self.container.demux([self.video, *self.beside]):
                 if packet.stream is not self.video:
                     self._packets.append(packet)
@@ -170,6 +170,10 @@ class VideoReader:
                     continue
                 with contextlib.suppress(av.InvalidDataError):
                     yield from packet.decode()  # type: ignore[misc]  # this stream has only video frames
+        except av.InvalidDataError:  # a truncated file simply ends early
+            return
+        except (FFmpegError, OSError) as error:
+            raise UnreadablePhoto(UNREADABLE) from error
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         rgb = frame.reformat(
