@@ -1,7 +1,7 @@
 """Videos read by FFmpeg (PyAV): one frame after the other, and the packets of all other streams.
 
-Frames that players are told to turn are read upright. Frames that cannot be decoded are skipped, as players skip them.
-A file that clearly ends before its header says is refused.
+Frames that players are told to turn are read upright, and interlaced frames are deinterlaced. Frames that cannot be
+decoded are skipped, as players skip them. A file that clearly ends before its header says is refused.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from av.video.reformatter import Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
 
 from tintype.images.opening import NO_FILE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
+from tintype.video.deinterlacing import deinterlaced
 
-READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv"
 """FFmpeg's names of the formats that are read. An allow-list, because some others (playlists) open more files."""
+ANY_CLOCK = frozenset({"mpeg", "mpegts"})
+"""Formats whose times are those of a clock that may have been running for hours, as a camera's or a broadcaster's."""
 NO_VIDEO = "no video in it"
 HDR = "HDR video, which has to become SDR first"
 LEAST_SHARE, LEAST_FRAMES, LEAST_SECONDS = 0.9, 10, 1.0
@@ -85,6 +88,9 @@ class VideoReader:
         self._packets: list[Packet] = []
         self._end = 0.0
         """End of the last packet of the other streams, in seconds."""
+        begins = self.container.start_time or 0 if self.container.format.name in ANY_CLOCK else 0
+        self._begin = Fraction(begins, av.time_base)
+        """Time of the file's first moment, in seconds, which is subtracted from all times."""
 
     def __enter__(self) -> Self:
         return self
@@ -133,10 +139,11 @@ class VideoReader:
             UnreadablePhoto: no frame can be decoded; or, after the last one, the file clearly has less than it says.
         """
         last = None
-        usual = max(1, round(1 / (self.rate * self.time_base)))
-        for frame in self._decoded():
-            duration = frame.duration or usual
-            pts = frame.pts if frame.pts is not None else 0 if last is None else last + duration
+        usual, begin = max(1, round(1 / (self.rate * self.time_base))), self._begin / self.time_base
+        for frame in deinterlaced(self._decoded(), self.video):
+            unit = (frame.time_base or self.time_base) / self.time_base
+            duration = round(frame.duration * unit) or usual
+            pts = round(frame.pts * unit - begin) if frame.pts is not None else 0 if last is None else last + duration
             last = pts if last is None else max(pts, last + 1)
             yield Frame(self._pixels(frame), last, duration, float(last * self.time_base))
         if last is None:
@@ -164,6 +171,8 @@ class VideoReader:
         try:
             for packet in self.container.demux([self.video, *self.beside]):
                 if packet.stream is not self.video:
+                    begin = round(self._begin / packet.time_base)
+                    packet.pts, packet.dts = (at if at is None else at - begin for at in (packet.pts, packet.dts))
                     self._packets.append(packet)
                     if packet.pts is not None:
                         self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))

@@ -35,6 +35,9 @@ ENCODERS = {"webm": ("libvpx-vp9", VP9), "avi": ("mpeg4", MPEG4)}
 OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 """Tags that say how the source file was made. They are not true of the new file."""
 
+QUICKTIME = "com.apple.quicktime."
+"""Prefix of the tags of a phone: place, time, make and model."""
+
 
 class VideoWriter:
     """Writes a new file from the frames it is given and a reader's other streams, tags and chapters.
@@ -47,6 +50,8 @@ class VideoWriter:
 
     def __init__(self, path: Path, container: str, reader: VideoReader) -> None:
         options = {"movflags": "+faststart"} if container in ("mp4", "mov") else {}
+        if options and any(key.startswith(QUICKTIME) for key in reader.container.metadata):
+            options["movflags"] += "+use_metadata_tags"  # else FFmpeg writes only the tags that it knows
         self.container = av.open(str(path), "w", format=container, container_options=options)
         self.reader = reader
         self.encoder: VideoStream | None = None
