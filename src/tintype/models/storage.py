@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -23,8 +24,10 @@ class GeneratorCard(Section):
     generator: Generator
     classes: list[str]
     """Names in the order of the class logits. Empty without a class branch."""
-    image_size: int
+    image_size: int = Field(ge=1, le=1024)
     """Side of the training photos, pixels."""
+    weights_sha256: str | None = None
+    """SHA-256 of ``generator.safetensors``. None in folders of earlier versions, whose weights are not checked."""
 
 
 def save_generator(
@@ -44,7 +47,7 @@ def save_generator(
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
-    card = GeneratorCard(generator=config, classes=classes, image_size=image_size)
+    card = GeneratorCard(generator=config, classes=classes, image_size=image_size, weights_sha256=weights_hash(folder))
     with replacing(folder / CARD) as temporary:
         temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
@@ -65,10 +68,14 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn
         card = validated(GeneratorCard, json.loads((folder / CARD).read_text(encoding="utf-8")), where=CARD)
         with torch.device("meta"):  # needs no memory, time or random numbers for weights that are replaced at once
             generator = build_generator(card.generator, len(card.classes), card.image_size)
+        if card.weights_sha256 and card.weights_sha256 != (found := weights_hash(folder)):
+            raise ValueError(f"{WEIGHTS} is damaged: its SHA-256 is {found}, should be {card.weights_sha256} by {CARD}")
         # Copy, so that torch aligns the weights. Their position in the file must not affect the last bits of results.
         weights = {name: value.clone() for name, value in load_file(folder / WEIGHTS).items()}
         generator.load_state_dict(weights, assign=True)
-    except (SafetensorError, RuntimeError, ValueError) as error:
+        if odd := next((name for name, value in weights.items() if not value.isfinite().all()), None):
+            raise ValueError(f"{WEIGHTS}: {odd} holds NaN or infinity")
+    except (SafetensorError, RuntimeError, ValueError) as error:  # RecursionError is a RuntimeError
         raise ValueError(f"{folder}: not a saved generator: {' '.join(str(error).split())[:300]}") from None
     return generator.to(device).eval(), card
 
