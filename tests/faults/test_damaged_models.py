@@ -87,7 +87,7 @@ def test_a_weight_that_is_no_number(tintype_, folder, value):
     assert tintype_(folder)[0] == 0
     Path("photo-color.png").unlink()
     weights = load_file(folder / "generator.safetensors")
-    next(iter(weights.values())).view(-1)[0] = value
+    next(weight for weight in weights.values() if weight.ndim == 4)[0, 0, 0, 0] = value
     save_file(weights, folder / "generator.safetensors")
     refused(tintype_, folder, "holds NaN or infinity")
 
@@ -146,7 +146,7 @@ def test_exported_files_have_the_hash(weights, tmp_path):
     content = bytearray((tmp_path / "model.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(UserError, match="is damaged: the SHA-256 of its content is"):
+    with pytest.raises(UserError, match="was damaged or changed after its export: the SHA-256 of its content is"):
         load_backend(tmp_path / "model.onnx")
 
 

@@ -77,11 +77,13 @@ def colorize(
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Write this many versions of each photo: name-1.jpg and so on.", show_default=False),
+        typer.Option(
+            min=1, max=1000, help="Write this many versions of each photo: name-1.jpg and so on.", show_default=False
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of --samples. Default: 0.", show_default=False),
+        typer.Option(min=0, max=1 << 62, help="Seed of --samples. Default: 0.", show_default=False),
     ] = None,
     format: Annotated[FormatName, typer.Option(help="Format of the results; same keeps each photo's own.")] = "same",
     compare: Annotated[

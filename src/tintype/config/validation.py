@@ -62,7 +62,7 @@ def read_params(params: Path) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(params.read_text())
     except FileNotFoundError:
         raise UserError(f"{params}: no such file; a project has a params.yaml (`tintype init` writes one)") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # RecursionError: nested too deeply, or in itself
         raise UserError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{params}: allowed is a mapping of sections, found {type(values).__name__}")

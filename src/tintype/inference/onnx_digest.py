@@ -27,7 +27,7 @@ def check_digest(file: Path) -> None:
     """Compare an ONNX file with the hash in it. Files without one, of earlier versions, pass.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or another program has changed it.
         OSError: the file cannot be read.
     """
     length = len(_entry("0" * HEX))
@@ -42,8 +42,8 @@ def check_digest(file: Path) -> None:
     if tail[:-HEX] == _entry(found)[:-HEX] and tail != _entry(found):
         held = tail[-HEX:].decode("ascii", "replace")
         raise UserError(
-            f"{file}: is damaged: the SHA-256 of its content is {found}, should be {held}; export it again, or copy it "
-            "again from where it came"
+            f"{file}: was damaged or changed after its export: the SHA-256 of its content is {found}, should be "
+            f"{held}; export it again, or copy it again from where it came"
         )
 
 
