@@ -18,7 +18,6 @@ from skimage import data
 
 import tintype.cli
 from tintype.batch import run
-from tintype.images.opening import UnreadablePhoto
 from tintype.inference.colorizer import Colorizer
 
 CAT = Image.fromarray(data.chelsea()).resize((60, 40))
@@ -322,11 +321,6 @@ def test_the_output_inside_the_input(tintype_, album):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_an_output_folder_that_fills_up_or_becomes_read_only(tintype_, album, monkeypatch, code):
-    def fail(source, out, colorizer, *, progress):
-        raise UnreadablePhoto("no video in it")
-
-    monkeypatch.setattr(run, "colorize_video", fail)
-    (album / "clip.mov").touch()
     fsync, calls = os.fsync, []
 
     def full(number):
@@ -340,6 +334,35 @@ def test_an_output_folder_that_fills_up_or_becomes_read_only(tintype_, album, mo
     assert (status, said) == (2, "1 in color: out\n")
     assert complained == f"error: out/1950/b.png: cannot be written: {os.strerror(code)}\n"
     assert tree("out") == ["a.jpg"]
+
+
+def clip(path, frames):
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 60, 40, "gray"
+        for _ in range(frames):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(GRAY), format="gray")))
+        file.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(("code", "tried"), [(errno.ENOSPC, 1), (errno.EROFS, 1), (errno.EIO, 2)])
+def test_videos_that_cannot_be_written(tintype_, tmp_path, monkeypatch, code, tried):
+    """A full disk ends the run: the next video would be hours of work for nothing. Other errors do not."""
+    Path("clips").mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        clip(tmp_path / "clips" / name, 3)
+    calls = []
+
+    def fails(number):
+        calls.append(number)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    status, _, complained = tintype_("clips", "-o", "out")
+    assert (status, len(calls)) == (2 if tried == 1 else 1, tried)
+    assert f"out/a.mkv: cannot be written: {os.strerror(code)}\n" in complained
+    assert tree("out") == []
 
 
 def test_a_folder_that_cannot_be_written_to_at_all(tintype_, album, monkeypatch):
@@ -407,13 +430,7 @@ def test_a_run_that_is_interrupted_ends_in_good_order(tintype_, tmp_path, number
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_video_that_is_interrupted_leaves_nothing(tmp_path, number, status):
-    av = pytest.importorskip("av")
-    with av.open(str(tmp_path / "clip.mkv"), "w") as file:
-        stream = file.add_stream("ffv1", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 60, 40, "gray"
-        for _ in range(2000):
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(GRAY), format="gray")))
-        file.mux(stream.encode(None))
+    clip(tmp_path / "clip.mkv", 2000)
     out = tmp_path / "out"
     code, said, complained = interrupted(
         tmp_path, number, "clip.mkv", "-o", "out", begun=lambda: any(out.glob(".tintype-*"))
