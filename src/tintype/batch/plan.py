@@ -99,14 +99,14 @@ def plan(
     to_file = single is not None and not is_folder(single) and _names_a_file(out)
     if _names_a_file(out) and not to_file:
         raise UserError(f"-o {out}: allowed: a folder; the name of a file for a single photo alone")
-    search_ = search(inputs, out)
-    files = list(search_.found.values())
-    if to_file:
-        results = [out for _ in files]
-        format = _format_of_name(single, out, format) if single else format
+    findings = search(inputs, out)
+    files = list(findings.found.values())
+    if single is not None and to_file:
+        results = [out] * len(files)
+        format = _format_of_name(single, out, format)
     else:
         results = [out / name for name in _names(files, format)]
-    tasks, failed = [], search_.failed
+    tasks, failed = [], findings.failed
     for (file, _), result in zip(files, results, strict=True):
         if is_video(file) and (samples is not None or compare):
             option = "--compare" if samples is None else "--samples"
@@ -119,7 +119,7 @@ def plan(
         raise UserError(f"{failed[0].source}: {failed[0].reason}")
     if not tasks and not failed:
         raise UserError(f"{' '.join(inputs)}: no photo there; known by their names: {' '.join(sorted(SUFFIXES))}")
-    return Plan(tasks, failed, search_.skipped, None if to_file else out)
+    return Plan(tasks, failed, findings.skipped, None if to_file else out)
 
 
 def _names(files: Sequence[tuple[Path, Path]], format: str) -> list[Path]:

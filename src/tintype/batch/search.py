@@ -43,7 +43,7 @@ class Failed(NamedTuple):
 
 
 @dataclass
-class Search:
+class Findings:
     """What has been found."""
 
     found: dict[str, tuple[Path, Path]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Search:
             self.failed.append(failed)
 
 
-def search(inputs: Sequence[str], out: Path) -> Search:
+def search(inputs: Sequence[str], out: Path) -> Findings:
     """Find the photos and videos of all inputs, in the order of the inputs, those of a folder by name.
 
     Hidden files (macOS adds ``._photo.jpg``), files in `out`, linked folders, and results beside their photos (see
@@ -71,12 +71,12 @@ def search(inputs: Sequence[str], out: Path) -> Search:
     Raises:
         UserError: an input is the folder of the results.
     """
-    search = Search()
+    findings = Findings()
     for text in inputs:
-        for file, name in _find(Path(text), out, search):
+        for file, name in _find(Path(text), out, findings):
             # a link counts as a photo of its own
-            search.found.setdefault(os.path.join(real(file.parent), file.name), (file, name))  # noqa: PTH118
-    return search
+            findings.found.setdefault(os.path.join(real(file.parent), file.name), (file, name))  # noqa: PTH118
+    return findings
 
 
 def real(path: Path) -> Path:
@@ -118,56 +118,56 @@ def why_odd(path: Path) -> str | None:
     return next((reason for is_kind, reason in ODD_FILES if is_kind(mode)), None)
 
 
-def _find(path: Path, out: Path, search: Search) -> Iterator[tuple[Path, Path]]:
+def _find(path: Path, out: Path, findings: Findings) -> Iterator[tuple[Path, Path]]:
     """Yield files, and the names that they get below `out`."""
     if is_folder(path):
         if real(path) == real(out):
             raise UserError(f"-o {out}: is the folder of the photos; allowed: another one")
-        yield from ((file, file.relative_to(path)) for file in _sorted_out(_walk(path, real(out), search), search))
+        yield from ((file, file.relative_to(path)) for file in _sorted_out(_walk(path, real(out), findings), findings))
     elif os.path.lexists(path):
         if reason := why_odd(path):
-            search.failed.append(Failed(path, reason))
+            findings.failed.append(Failed(path, reason))
         else:
             yield path, Path(path.name)
     elif MAGIC.search(str(path)):
         fixed, parts = _split(path)
         inside = real(out)
         above = real(fixed).is_relative_to(inside)  # which the plan refuses
-        matches = sorted(set(_matches(fixed, parts, search)))
+        matches = sorted(set(_matches(fixed, parts, findings)))
         kept = (match for match in matches if above or not real(match).is_relative_to(inside))
-        yield from ((match, match.relative_to(fixed)) for match in _sorted_out(kept, search))
+        yield from ((match, match.relative_to(fixed)) for match in _sorted_out(kept, findings))
     else:
         try:
             path.lstat()
         except FileNotFoundError:
-            search.failed.append(Failed(path, "no such photo, folder or pattern"))
+            findings.failed.append(Failed(path, "no such photo, folder or pattern"))
         except OSError as error:
-            search.note(error)
+            findings.note(error)
 
 
-def _walk(folder: Path, but: Path, search: Search) -> Iterator[Path]:
+def _walk(folder: Path, but: Path, findings: Findings) -> Iterator[Path]:
     """Yield the files below a folder, by name, without the folder `but`."""
-    for place, folders, files in os.walk(folder, onerror=search.note):
+    for place, folders, files in os.walk(folder, onerror=findings.note):
         here = Path(place)
         folders[:] = sorted(name for name in folders if name[0] != "." and real(here / name) != but)
         yield from (here / name for name in sorted(files) if name[0] != ".")
 
 
-def _sorted_out(files: Iterable[Path], search: Search) -> Iterator[Path]:
+def _sorted_out(files: Iterable[Path], findings: Findings) -> Iterator[Path]:
     """Yield the photos and videos among some files. Note the others, except results of other files in the list."""
     known = []
     for file in files:
         if is_known(file):
             known.append(file)
         else:
-            search.skipped[file.suffix.lower() or "no suffix"] += 1
+            findings.skipped[file.suffix.lower() or "no suffix"] += 1
     photos = {file.with_suffix("") for file in known}
     for file in known:
         match = RESULT.fullmatch(file.stem)
         if match is not None and file.with_name(match[1]) in photos:
             continue
         if reason := why_odd(file):
-            search.failed.append(Failed(file, reason))
+            findings.failed.append(Failed(file, reason))
         else:
             yield file
 
@@ -181,29 +181,29 @@ def _split(pattern: Path) -> tuple[Path, list[str]]:
     return fixed, parts
 
 
-def _matches(folder: Path, parts: Sequence[str], search: Search) -> Iterator[Path]:
+def _matches(folder: Path, parts: Sequence[str], findings: Findings) -> Iterator[Path]:
     """Yield the files below a folder whose path matches the parts of a pattern."""
     part, *rest = parts
     if part != ANY_FOLDERS and not MAGIC.search(part):
         if rest:
-            yield from _matches(folder / part, rest, search) if is_folder(folder / part) else ()
+            yield from _matches(folder / part, rest, findings) if is_folder(folder / part) else ()
         elif os.path.lexists(folder / part) and not is_folder(folder / part):
             yield folder / part
         return
     if part == ANY_FOLDERS and rest:
-        yield from _matches(folder, rest, search)
+        yield from _matches(folder, rest, findings)
     try:
         entries = [entry for entry in os.scandir(folder) if entry.name[0] != "."]
     except OSError as error:
-        search.note(error)
+        findings.note(error)
         return
     for entry in entries:
         if part == ANY_FOLDERS:
             if entry.is_dir(follow_symlinks=False):
-                yield from _matches(folder / entry.name, parts, search)
+                yield from _matches(folder / entry.name, parts, findings)
         elif fnmatchcase(entry.name, part) or fnmatchcase(entry.name, part.replace("[", "[[]")):
             is_dir = is_folder(folder / entry.name)
             if rest and is_dir:
-                yield from _matches(folder / entry.name, rest, search)
+                yield from _matches(folder / entry.name, rest, findings)
             elif not rest and not is_dir:
                 yield folder / entry.name

@@ -22,8 +22,10 @@ def as_text(name: str | Path) -> str:
 
 
 def shown(name: str | Path) -> str:
-    """Return a file's name as text on one line. Control characters become escapes."""
-    return "".join(one if category(one)[0] != "C" else one.encode("unicode_escape").decode() for one in as_text(name))
+    """Return a file's name as text on one line. Control characters and line separators become escapes."""
+    return "".join(
+        one.encode("unicode_escape").decode() if category(one) in ("Cc", "Zl", "Zp") else one for one in as_text(name)
+    )
 
 
 def done(plan: Plan, outcomes: Sequence[Outcome], already: int) -> list[str]:
