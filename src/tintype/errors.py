@@ -8,3 +8,6 @@ class UserError(ValueError):
 
     Commands print it as ``error: ...`` and exit with status 2.
     """
+
+    def __str__(self) -> str:
+        return "\\n".join(super().__str__().splitlines())  # names of files and of params may hold line breaks

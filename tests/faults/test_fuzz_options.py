@@ -63,6 +63,7 @@ def load(file):
 
 @cases(share=0.05, few=25)
 @given(values=params())
+@example({**VALUES, "two\nlines": 1})
 def test_params_with_other_values(file, values):
     file.write_text(yaml.safe_dump(values, sort_keys=False))
     load(file)

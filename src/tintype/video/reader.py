@@ -29,6 +29,7 @@ READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv"
 ANY_CLOCK = frozenset({"mpeg", "mpegts"})
 """Formats whose times are those of a clock that may have been running for hours, as a camera's or a broadcaster's."""
 NO_VIDEO = "no video in it"
+NO_DECODER = "the video in it is of a format that FFmpeg cannot decode"
 HDR = "HDR video, which has to become SDR first"
 LEAST_SHARE, LEAST_FRAMES, LEAST_SECONDS = 0.9, 10, 1.0
 """A file is truncated if it has less than this share of the promised time, and lacks more than this many frames or this
@@ -81,7 +82,8 @@ class VideoReader:
             self.container.close()
             raise
         self.video.thread_type = "AUTO"
-        self.beside: list[Any] = [*self.container.streams.audio, *self.container.streams.subtitles]
+        others: list[Any] = [*self.container.streams.audio, *self.container.streams.subtitles]
+        self.beside = [one for one in others if _has_decoder(one)]
         """The other streams, which are to be copied."""
         self.quarters = 0
         """How often the frames had to be turned by 90 degrees, counterclockwise."""
@@ -100,9 +102,10 @@ class VideoReader:
 
     def _chosen(self, max_pixels: int) -> VideoStream:
         covers = Disposition.attached_pic
-        videos = [one for one in self.container.streams.video if not one.disposition & covers and one.width]
+        all_videos = [one for one in self.container.streams.video if not one.disposition & covers]
+        videos = [one for one in all_videos if _has_decoder(one) and one.width]
         if not videos:
-            raise UnreadablePhoto(NO_VIDEO)
+            raise UnreadablePhoto(NO_VIDEO if all(map(_has_decoder, all_videos)) else NO_DECODER)
         video = max(videos, key=lambda one: one.width * one.height)
         if video.width * video.height > max_pixels:
             raise UnreadablePhoto(OVER_PIXEL_LIMIT)
@@ -195,6 +198,10 @@ class VideoReader:
         pixels = rgb[..., 0] if (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all() else rgb
         self.quarters = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(pixels, self.quarters))
+
+
+def _has_decoder(stream: Any) -> bool:
+    return stream.codec_context is not None and stream.codec_context.codec is not None
 
 
 def matrix_of(lines: int) -> Colorspace:

@@ -136,7 +136,8 @@ class VideoWriter:
             packet.stream = written
             if packet.dts is None:  # for sound and subtitles the two are the same
                 packet.dts = packet.pts
-            self.container.mux(packet)
+            with contextlib.suppress(av.InvalidDataError):  # a damaged packet is dropped
+                self.container.mux(packet)
 
     def _encodable(self, encoder: VideoStream, frame: Frame, picture: np.ndarray) -> av.VideoFrame:
         made = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
