@@ -175,6 +175,21 @@ def test_kinds_that_are_only_read_become_mp4(suffix, tmp_path):
     assert np.abs(heard[4800:-4800]).max() > 0.1
 
 
+@pytest.mark.parametrize("suffix", [".ts", ".mpg"])
+def test_recordings_that_were_joined_go_on(suffix, tmp_path):
+    """As by `cat`: the clock of the second starts again."""
+    part = clip(tmp_path / f"part{suffix}", [scene()] * 48, rated=True, **OLD_KINDS[suffix])
+    source, out = tmp_path / f"joined{suffix}", tmp_path / "out.mp4"
+    source.write_bytes(part.read_bytes() * 2)
+    colorize_video(source, out, constant(5, 5))
+    times = frames(out)[1]
+    assert len(times) == len(frames(source)[1]) > 90
+    assert np.diff(times).min() > 0
+    assert times[-1] - times[0] == pytest.approx(4, abs=0.7)
+    heard = [time for _, time in sound(out)]
+    assert heard[-1] - heard[0] == pytest.approx(4, abs=0.7)
+
+
 def fields(path, *, codec, size, pix_fmt, options=None, frames=10):
     """A bar that moves by 4 pixels from field to field: the even lines are taken first."""
     width, height = size

@@ -22,12 +22,13 @@ from av.video.reformatter import Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
 
 from tintype.images.opening import NO_FILE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
+from tintype.video.clock import Clock
 from tintype.video.deinterlacing import deinterlaced
 
 READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv"
 """FFmpeg's names of the formats that are read. An allow-list, because some others (playlists) open more files."""
 ANY_CLOCK = frozenset({"mpeg", "mpegts"})
-"""Formats whose times are those of a clock that may have been running for hours, as a camera's or a broadcaster's."""
+"""Formats whose times are those of a running clock: see `tintype.video.clock`."""
 NO_VIDEO = "no video in it"
 NO_DECODER = "the video in it is of a format that FFmpeg cannot decode"
 HDR = "HDR video, which has to become SDR first"
@@ -90,9 +91,9 @@ class VideoReader:
         self._packets: list[Packet] = []
         self._end = 0.0
         """End of the last packet of the other streams, in seconds."""
-        begins = self.container.start_time or 0 if self.container.format.name in ANY_CLOCK else 0
-        self._begin = Fraction(begins, av.time_base)
-        """Time of the file's first moment, in seconds, which is subtracted from all times."""
+        self._clock: Clock | None = None
+        if self.container.format.name in ANY_CLOCK:
+            self._clock = Clock(Fraction(self.container.start_time or 0, av.time_base))
 
     def __enter__(self) -> Self:
         return self
@@ -142,11 +143,11 @@ class VideoReader:
             UnreadablePhoto: no frame can be decoded; or, after the last one, the file clearly has less than it says.
         """
         last = None
-        usual, begin = max(1, round(1 / (self.rate * self.time_base))), self._begin / self.time_base
+        usual = max(1, round(1 / (self.rate * self.time_base)))
         for frame in deinterlaced(self._decoded(), self.video):
             unit = (frame.time_base or self.time_base) / self.time_base
             duration = round(frame.duration * unit) or usual
-            pts = round(frame.pts * unit - begin) if frame.pts is not None else 0 if last is None else last + duration
+            pts = round(frame.pts * unit) if frame.pts is not None else 0 if last is None else last + duration
             last = pts if last is None else max(pts, last + 1)
             yield Frame(self._pixels(frame), last, duration, float(last * self.time_base))
         if last is None:
@@ -155,6 +156,8 @@ class VideoReader:
 
     def _refuse_truncated(self, end: float) -> None:
         """Compare the end of the last frame, in seconds, with what the file promises."""
+        if self._clock is not None and self._clock.jumped:  # what the file promises was computed across the jump
+            return
         if self.container.format.name == "avi":  # FFmpeg lowers its duration to what is there, but not its count
             promised = float(self.video.frames * self.time_base)
         elif self.video.duration:
@@ -173,9 +176,9 @@ class VideoReader:
     def _decoded(self) -> Iterator[av.VideoFrame]:
         try:
             for packet in self.container.demux([self.video, *self.beside]):
+                if self._clock is not None:
+                    self._clock.move(packet)
                 if packet.stream is not self.video:
-                    begin = round(self._begin / packet.time_base)
-                    packet.pts, packet.dts = (at if at is None else at - begin for at in (packet.pts, packet.dts))
                     self._packets.append(packet)
                     if packet.pts is not None:
                         self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))

@@ -60,6 +60,8 @@ class VideoWriter:
         self._again: set[int] = set()
         """Indices of the streams that are encoded again."""
         self._last = -(1 << 62)
+        self._latest: dict[int, int] = {}
+        """Decoding time of the last packet of each copied stream, in the source's time base, by the new stream's index."""
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +138,10 @@ class VideoWriter:
             packet.stream = written
             if packet.dts is None:  # for sound and subtitles the two are the same
                 packet.dts = packet.pts
+            # A stream's times must increase, which those of damaged files do not.
+            packet.dts = max(packet.dts, self._latest.get(written.index, packet.dts - 1) + 1)
+            packet.pts = max(packet.pts, packet.dts)
+            self._latest[written.index] = packet.dts
             with contextlib.suppress(av.InvalidDataError):  # a damaged packet is dropped
                 self.container.mux(packet)
 
