@@ -61,7 +61,7 @@ class VideoWriter:
         """Indices of the streams that are encoded again."""
         self._last = -(1 << 62)
         self._latest: dict[int, int] = {}
-        """Decoding time of the last packet of each copied stream, in the source's time base, by the new stream's index."""
+        """Decoding time of the last packet of each copied stream, in the source's time base, by the new index."""
 
     def __enter__(self) -> Self:
         return self
