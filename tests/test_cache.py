@@ -21,6 +21,7 @@ from tintype.data.cache import LabCache, LabSplit
 from tintype.data.cache_builder import build_cache
 from tintype.data.lab_codes import CODES, decode, encode
 from tintype.errors import UserError
+from tintype.files import sha256_of
 
 FLOWERS = Path(__file__).parents[1].parent / "shared/data/flowers"
 MAX_PIXELS = 10_000_000
@@ -56,7 +57,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "class", "split", "width", "height", "sha256"))
-        writer.writerows((path, label, split, width, height, "") for path, label, split, height, width in PHOTOS)
+        for path, label, split, height, width in PHOTOS:
+            writer.writerow((path, label, split, width, height, sha256_of(folder / "photos" / path)))
     return folder
 
 
@@ -190,7 +192,9 @@ def test_a_split_without_photos_and_photos_without_classes(raw: Path, tmp_path: 
     bare = tmp_path / "raw"
     bare.mkdir()
     (bare / "photos").symlink_to(raw / "photos")
-    (bare / "manifest.csv").write_text("path,class,split\nz/tall.png,,train\na/wide.png,,test\n")
+    rows = [("z/tall.png", "train"), ("a/wide.png", "test")]
+    lines = [f"{path},,{split},{sha256_of(bare / 'photos' / path)}\n" for path, split in rows]
+    (bare / "manifest.csv").write_text("path,class,split,sha256\n" + "".join(lines))
     cache = build(bare, tmp_path / "cache")
     assert cache.classes == []
     assert len(cache.split("validation")) == 0
@@ -220,7 +224,8 @@ def test_a_photo_that_became_unreadable_is_named_and_nothing_is_left(raw: Path, 
     broken = tmp_path / "raw"
     (broken / "photos").mkdir(parents=True)
     (broken / "photos" / "x.png").write_bytes(b"no photo")
-    (broken / "manifest.csv").write_text("path,class,split\nx.png,,train\n")
+    sha256 = hashlib.sha256(b"no photo").hexdigest()
+    (broken / "manifest.csv").write_text(f"path,class,split,sha256\nx.png,,train,{sha256}\n")
     build(raw, tmp_path / "cache")
     with pytest.raises(UserError, match=r"x\.png: not an image, though the filter accepted it"):
         build(broken, tmp_path / "cache")
@@ -237,7 +242,8 @@ def test_a_full_disk_is_told_before_the_work(raw: Path, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ("path,class\na.png,x\n", "needed are path, class and split"),
+        ("path,class\na.png,x\n", "needed are path, class, split"),
+        ("path,class,split\na.png,x,train\n", "and sha256"),
         ("path,class,split\na.png,x,exam\n", r"split \(one of train, validation, test\)"),
         ("path,class,split\n", "no photos"),
     ],

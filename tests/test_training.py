@@ -27,7 +27,7 @@ from tintype.data.cache import LabCache
 from tintype.data.cache_builder import build_cache
 from tintype.data.lab_codes import decode
 from tintype.errors import UserError
-from tintype.files import replacing
+from tintype.files import replacing, sha256_of
 from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, loop, step
@@ -75,7 +75,8 @@ def cache(tmp_path_factory):
     for i in range(25):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(folder / "photos" / f"{i}.png")
-        lines.append(f"{i}.png,{'ab'[i % 2]},{'train' if i < 16 else 'validation'},{SIZE},{SIZE},{i}")
+        sha256 = sha256_of(folder / "photos" / f"{i}.png")
+        lines.append(f"{i}.png,{'ab'[i % 2]},{'train' if i < 16 else 'validation'},{SIZE},{SIZE},{sha256}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     build_cache(folder, folder / "manifest.csv", Preprocess(image_size=SIZE), 10**6, folder / "cache", workers=1)
     return LabCache.open(folder / "cache")
