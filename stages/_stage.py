@@ -6,6 +6,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from _ending import heed_signals
+
+heed_signals()  # before the imports that take seconds
+
 REPO = Path(__file__).resolve().parents[1]
 # An experiment runs in a copy of the checkout: it must import the copy's library, not the installed one.
 sys.path.insert(0, str(REPO / "src"))
@@ -19,7 +23,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 try:
-    from tintype.errors import UserError
+    from tintype.errors import UserError, machine_failure
 except ImportError as error:
     sys.exit(f"error: {sys.executable} lacks {error.name}: install tintype there (make install) or activate its .venv")
 
@@ -30,14 +34,24 @@ def project_root() -> Path:
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Call `stage` with the paths on the command line. A user's mistake is one line and exit 2, without a traceback."""
+    """Call `stage` with the paths on the command line.
+
+    What the user or the machine has to mend is one line and exit 2, without a traceback.
+    """
     try:
         stage(*map(Path, sys.argv[1:]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     except FloatingPointError as error:  # training diverged; its message says where and what may help
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        _end(error, 1)
+    except UserError as error:
+        _end(error, 2)
+    except Exception as error:
+        failure = machine_failure(error)
+        if failure is None:
+            raise
+        _end(failure, 2)
+
+
+def _end(reason: object, status: int) -> None:
+    line = str(reason).replace("\n", "\\n")  # of a file's name
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(status)
