@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from tintype.config import load_row
 from tintype.data.cache import LabCache
+from tintype.files import verified
 from tintype.models import save_generator, weights_hash
 from tintype.tracking.runs import Tracker
 from tintype.training import fit
@@ -21,7 +22,7 @@ from tintype.training.curves import write_curves
 
 
 def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves: Path) -> None:
-    row = load_row(config)
+    row = load_row(verified(config, "configure"))
     if row.training.processes > 1 and "LOCAL_RANK" not in os.environ:
         sys.exit(_launch(row.training.processes))
 

@@ -21,7 +21,7 @@ from tintype.data.cache import LabCache, LabSplit
 from tintype.data.cache_builder import build_cache
 from tintype.data.lab_codes import CODES, decode, encode
 from tintype.errors import UserError
-from tintype.files import sha256_of
+from tintype.files import sha256_of, write_sums
 
 FLOWERS = Path(__file__).parents[1].parent / "shared/data/flowers"
 MAX_PIXELS = 10_000_000
@@ -165,7 +165,9 @@ def test_threads_change_no_byte(raw: Path, tmp_path: Path) -> None:
     one, many = build(raw, tmp_path / "one", workers=1), build(raw, tmp_path / "many", workers=5)
     assert (torch.get_num_threads(), cv2.getNumThreads()) == threads
     files = sorted(file.name for file in (tmp_path / "one").iterdir())
-    assert files == sorted(["cache.json", *(f"{s}.{kind}" for s in cache_module.SPLITS for kind in ("csv", "npy"))])
+    assert files == sorted(
+        ["SHA256SUMS", "cache.json", *(f"{s}.{kind}" for s in cache_module.SPLITS for kind in ("csv", "npy"))]
+    )
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
     assert one.digest == many.digest
@@ -235,7 +237,7 @@ def test_a_photo_that_became_unreadable_is_named_and_nothing_is_left(raw: Path, 
 
 def test_a_full_disk_is_told_before_the_work(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(UserError, match=r"the Lab cache needs 0.0 GB, 0.0 are free; a smaller preprocess.image_size"):
+    with pytest.raises(UserError, match=r"the Lab cache needs 159.7 kB, 1.0 kB are free; make room, or set a smaller"):
         build(raw, tmp_path)
 
 
@@ -261,12 +263,13 @@ def test_what_is_no_cache_is_refused(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no split 'exam'; allowed: train, validation, test"):
         cache.split("exam")
     (tmp_path / "train.npy").write_bytes((tmp_path / "train.npy").read_bytes()[:1000])
-    with pytest.raises(UserError, match="train is damaged"):
+    with pytest.raises(UserError, match=r"train\.npy: damaged, .* delete .* `dvc repro -s -f preprocess`"):
         cache.split("train")
     about = json.loads((tmp_path / "cache.json").read_text())
     (tmp_path / "cache.json").write_text(json.dumps({**about, "format": 0}))
+    write_sums(tmp_path)
     with pytest.raises(UserError, match="another version of tintype"):
         LabCache.open(tmp_path)
     (tmp_path / "cache.json").write_text("{")
-    with pytest.raises(UserError, match=r"cache\.json is damaged"):
+    with pytest.raises(UserError, match=r"cache\.json: damaged"):
         LabCache.open(tmp_path)

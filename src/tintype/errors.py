@@ -12,6 +12,16 @@ Libraries raise it without a number. Damaged data also leads them to impossible 
 """
 
 
+SAID = {
+    "out of memory": ("out of memory", "insufficient memory", "allocate memory", "enough memory"),
+    # torch's writer of checkpoints only notices that the file is shorter than it should be
+    "No space left on device": ("no space left", "disk is full", "inline_container"),
+    "Read-only file system": ("read-only file system", "readonly database"),
+    "Input/output error": ("input/output error", "disk i/o error"),
+}
+"""What fails, and the words for it in the errors of Pillow, OpenCV, torch, safetensors and SQLite."""
+
+
 class UserError(ValueError):
     """A param, a file or a machine that cannot be used. The message is one line: what happened, and what to do.
 
@@ -29,17 +39,19 @@ def machine_failure(error: BaseException | None) -> str | None:
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno not in OF_DATA:
-            what = os.strerror(error.errno)
-            return f"{error.filename}: {what}" if isinstance(error.filename, str | os.PathLike) else what
-        if isinstance(error, MemoryError) or (not isinstance(error, UserError) and _lacks_memory(error)):
+            what, path = os.strerror(error.errno), error.filename2 or error.filename  # of a copy, what is written
+            return f"{path}: {what}" if isinstance(path, str | os.PathLike) else what
+        if isinstance(error, MemoryError):
             return "out of memory"
+        if not isinstance(error, UserError) and (said := _said(error)):
+            return said
         if isinstance(error, ImportError):
             return str(error)
         error = error.__cause__
     return None
 
 
-def _lacks_memory(error: BaseException) -> bool:
-    """Return whether a library that raises its own errors says that memory ran out, as Pillow, OpenCV and torch do."""
+def _said(error: BaseException) -> str | None:
+    """Return which failure of the machine a library tells in an error of its own."""
     text = str(error).lower()
-    return any(words in text for words in ("out of memory", "insufficient memory", "allocate memory", "enough memory"))
+    return next((failure for failure, words in SAID.items() if any(word in text for word in words)), None)

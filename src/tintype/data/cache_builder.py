@@ -22,7 +22,7 @@ from tintype.data.cache import FORMAT, SPLITS
 from tintype.data.curation import machine_failures_named, read_table, write_table
 from tintype.data.lab_codes import CODES, encode
 from tintype.errors import UserError, machine_failure
-from tintype.files import sha256_of
+from tintype.files import SUMS, require_room, sha256_of, write_sums
 from tintype.images.decoding import read_rgb
 from tintype.images.opening import UnreadablePhoto
 
@@ -61,17 +61,16 @@ def build_cache(
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "cache.json").unlink(missing_ok=True)
-    _check_room(out, len(rows) * int(np.prod(shape)) * dtype.itemsize)
     unfinished = out / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
+    advice = "make room, or set a smaller preprocess.image_size or preprocess.precision = 'uint8', which needs half"
+    require_room(out, len(rows) * int(np.prod(shape)) * dtype.itemsize, "the Lab cache", advice)
     unfinished.mkdir()
     digest = hashlib.sha256()
     try:
         with tqdm(total=len(rows), desc="Lab cache", unit="photo", disable=None) as bar:
             for split, photos in splits.items():
-                codes = np.lib.format.open_memmap(
-                    unfinished / f"{split}.npy", mode="w+", dtype=dtype, shape=(len(photos), *shape)
-                )
+                codes = _allocate(unfinished / f"{split}.npy", dtype, (len(photos), *shape))
                 digest.update(json.dumps([split, str(dtype), codes.shape, [p["class"] for p in photos]]).encode())
                 for done in _fill(codes, photos, raw / "photos", config, max_pixels, workers):
                     digest.update(codes[done].data)
@@ -86,7 +85,8 @@ def build_cache(
             "digest": digest.hexdigest(),
         }
         (unfinished / "cache.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name in (*(f"{split}.{kind}" for split in SPLITS for kind in ("npy", "csv")), "cache.json"):
+        write_sums(unfinished)
+        for name in (*(f"{split}.{kind}" for split in SPLITS for kind in ("npy", "csv")), SUMS, "cache.json"):
             (unfinished / name).replace(out / name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -106,14 +106,15 @@ def _read_manifest(manifest: Path) -> list[Photo]:
     return rows
 
 
-def _check_room(out: Path, needed: int) -> None:
-    # A disk that fills up under a memory map kills the process (SIGBUS), so check before.
-    free = shutil.disk_usage(out).free
-    if needed > free:
-        raise UserError(
-            f"{out}: the Lab cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} are free; "
-            "a smaller preprocess.image_size or preprocess.precision = 'uint8' needs less"
-        )
+def _allocate(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Create an array in a file, with all of its room on the disk.
+
+    A file with gaps would do as well until the disk is full, and then kill the process that writes into it (SIGBUS).
+    """
+    codes = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return codes
 
 
 def _fill(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tintype.config import Filter
 from tintype.errors import UserError, machine_failure
-from tintype.files import sha256_of
+from tintype.files import sha256_of, write_sums
 from tintype.images.decoding import read_rgb
 from tintype.images.grayscale import is_gray
 from tintype.images.opening import UnreadablePhoto
@@ -128,6 +128,7 @@ def curate(raw: Path, config: Filter, out: Path) -> Summary:
     (out / "summary.json").write_text(
         json.dumps(summary._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
+    write_sums(out)
     return summary
 
 

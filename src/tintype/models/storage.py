@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tintype.config import Generator, Section, validated
-from tintype.files import replacing, sha256_of
+from tintype.files import SUMS, replacing, sha256_of, verified, write_sums
 
 WEIGHTS = "generator.safetensors"
 CARD = "generator.json"
@@ -33,7 +33,7 @@ class GeneratorCard(Section):
 def save_generator(
     folder: Path, generator: nn.Module, *, config: Generator, classes: list[str], image_size: int
 ) -> None:
-    """Write ``generator.safetensors`` and ``generator.json`` to `folder`, each completely or not at all.
+    """Write ``generator.safetensors``, ``generator.json`` and their hashes to `folder`, each completely or not at all.
 
     Args:
         folder: created if it does not exist.
@@ -50,6 +50,7 @@ def save_generator(
     card = GeneratorCard(generator=config, classes=classes, image_size=image_size, weights_sha256=weights_hash(folder))
     with replacing(folder / CARD) as temporary:
         temporary.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_sums(folder)
 
 
 def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn.Module, GeneratorCard]:
@@ -64,6 +65,8 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> tuple[nn
     for name in (CARD, WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name}: no such file; a saved generator is {WEIGHTS} and {CARD}")
+        if (folder / SUMS).exists():  # models of earlier versions have none
+            verified(folder / name, f"train@{folder.name}")
     try:
         card = validated(GeneratorCard, json.loads((folder / CARD).read_text(encoding="utf-8")), where=CARD)
         with torch.device("meta"):  # needs no memory, time or random numbers for weights that are replaced at once
