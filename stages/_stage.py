@@ -1,6 +1,7 @@
 """Setup shared by all stages: this checkout's library comes first, errors are one line, paths are the project's own."""
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,8 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 try:
-    from tintype.errors import UserError, machine_failure
+    from tintype.errors import FULL, UserError, machine_failure
+    from tintype.files import readable
 except ImportError as error:
     sys.exit(f"error: {sys.executable} lacks {error.name}: install tintype there (make install) or activate its .venv")
 
@@ -48,7 +50,19 @@ def run(stage: Callable[..., None]) -> None:
         failure = machine_failure(error)
         if failure is None:
             raise
-        _end(failure, 2)
+        _end(failure + _room() * (FULL in failure), 2)
+
+
+def _room() -> str:
+    """Return how much room is left where the stage reads and writes."""
+    folders = (next(folder for folder in (path, *path.parents) if folder.exists()) for path in _paths())
+    fullest = min(folders, key=lambda folder: shutil.disk_usage(folder).free)
+    free = readable(shutil.disk_usage(fullest).free)
+    return f"; the stage needs more than the {free} that are free in {fullest}; make room there and run it again"
+
+
+def _paths() -> list[Path]:
+    return [Path(word).resolve() for word in sys.argv[1:]]
 
 
 def _end(reason: object, status: int) -> None:

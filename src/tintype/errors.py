@@ -12,12 +12,20 @@ Libraries raise it without a number. Damaged data also leads them to impossible 
 """
 
 
+FULL = os.strerror(errno.ENOSPC)
 SAID = {
-    "out of memory": ("out of memory", "insufficient memory", "allocate memory", "enough memory"),
+    "out of memory": (
+        "out of memory",
+        "insufficient memory",
+        "allocate memory",
+        "enough memory",
+        "bad_alloc",
+        "start new thread",
+    ),
     # torch's writer of checkpoints only notices that the file is shorter than it should be
-    "No space left on device": ("no space left", "disk is full", "inline_container"),
-    "Read-only file system": ("read-only file system", "readonly database"),
-    "Input/output error": ("input/output error", "disk i/o error"),
+    FULL: ("no space left", "disk is full", "inline_container"),
+    os.strerror(errno.EROFS): ("read-only file system", "readonly database"),
+    os.strerror(errno.EIO): ("input/output error", "disk i/o error"),
 }
 """What fails, and the words for it in the errors of Pillow, OpenCV, torch, safetensors and SQLite."""
 

@@ -27,9 +27,9 @@ RENAMED = {
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, without unknown keys or silent conversions ('32' is not 32)."""
+    """Base of all sections: immutable, without unknown keys, silent conversions ('32' is not 32) and infinities."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tintype.config import Generator, Section, validated
-from tintype.files import SUMS, replacing, sha256_of, verified, write_sums
+from tintype.files import SUMS, replacing, require_room, sha256_of, verified, write_sums
 
 WEIGHTS = "generator.safetensors"
 CARD = "generator.json"
@@ -45,6 +45,7 @@ def save_generator(
     folder.mkdir(parents=True, exist_ok=True)
     # contiguous, because safetensors refuses channels_last
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    require_room(folder, sum(value.nbytes for value in weights.values()), WEIGHTS)
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
     card = GeneratorCard(generator=config, classes=classes, image_size=image_size, weights_sha256=weights_hash(folder))

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tintype.closure import code_hash
 from tintype.config import Row
 from tintype.data.cache import LabCache
 from tintype.errors import machine_failure
-from tintype.files import leftovers, replacing
+from tintype.files import leftovers, replacing, require_room
 
 
 def run_key(row: Row, cache: LabCache) -> str:
@@ -80,6 +81,7 @@ class Checkpoints:
     def save(self, state: dict[str, Any], named: str) -> None:
         """Replace the file by `state`, completely or not at all. `named` tells how far training has come."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        require_room(self.path.parent, _bytes_in(state), "a checkpoint")
         with replacing(self.path) as temporary:
             torch.save({"key": self.key, "named": named, **state}, temporary)
         self.last = time.monotonic()
@@ -87,6 +89,14 @@ class Checkpoints:
 
     def _name(self, named: str) -> None:
         self.last_good = f"the last good checkpoint is {self.path}, {named}"
+
+
+def _bytes_in(state: Any) -> int:
+    """Return the size of all tensors in a nested state."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_bytes_in, parts))
 
 
 def say(line: str) -> None:
