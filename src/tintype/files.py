@@ -59,8 +59,8 @@ def verified(path: Path, stage: str) -> Path:
     folder = path.parent
     again = f"delete {folder} and run `dvc checkout`, or make it again with `dvc repro -s -f {stage}`"
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
         found = sha256_of(path)
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{error.filename}: no such file; {again}") from None
     if f"{found}  {path.name}" not in lines:

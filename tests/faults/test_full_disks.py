@@ -11,6 +11,7 @@ from conftest import Project
 
 from tintype.files import folder_hash, md5, readable
 
+pytestmark = pytest.mark.slow
 STAGES = {
     "hash_code": ("{disk}/code",),
     "download": ("params.yaml", "{disk}/raw"),
