@@ -10,8 +10,6 @@ OF_DATA = (None, errno.EINVAL, errno.EOVERFLOW)
 
 Libraries raise it without a number. Damaged data also leads them to impossible places in a file.
 """
-
-
 FULL = os.strerror(errno.ENOSPC)
 SAID = {
     "out of memory": (
@@ -23,7 +21,7 @@ SAID = {
         "start new thread",
     ),
     # torch's writer of checkpoints only notices that the file is shorter than it should be
-    FULL: ("no space left", "disk is full", "inline_container"),
+    FULL: ("no space left", "disk is full", "unexpected pos"),
     os.strerror(errno.EROFS): ("read-only file system", "readonly database"),
     os.strerror(errno.EIO): ("input/output error", "disk i/o error"),
 }

@@ -158,7 +158,7 @@ class Batches:
 
     def _batches(self, steps: Sequence[Tensor], flipped: Sequence[int]) -> Iterator[Batch]:
         """Yield one batch per step: the photos `steps[i]`, of which the first `flipped[i]` are mirrored."""
-        if len(steps) == 0:
+        if len(self._codes) == 0 or len(steps) == 0:
             return
         # Move all row numbers to the device at once, so that no step waits for its own.
         on_device = torch.cat(list(steps)).to(self._device).split([len(rows) for rows in steps])

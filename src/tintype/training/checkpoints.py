@@ -61,7 +61,7 @@ class Checkpoints:
                 if damaged := records.testzip():  # torch does not compare the checksums that it wrote
                     raise zipfile.BadZipFile(damaged)
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            key, named = state.pop("key"), state.pop("named")
+            key = state.pop("key")
         except Exception as error:  # torch.load raises many kinds of errors; training can start over after any
             if machine_failure(error):
                 raise
@@ -71,7 +71,7 @@ class Checkpoints:
         if key != self.key:
             say(f"{self.path}: ignored, it is of other params, photos or code; training starts over")
             return None
-        self._name(named)
+        self._name(state.pop("named"))
         return state
 
     def due(self) -> bool:

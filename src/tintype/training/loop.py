@@ -78,8 +78,8 @@ def fit(
             epoch's panel, see `tintype.training.validation.Validation.panel`.
         device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
         checkpoint_every_s: minimum time between two checkpoints, seconds. 0 writes one per epoch.
-        stop: asked before each step whether to stop. A training of one process then writes a checkpoint that has all
-            steps; one of several processes keeps the last checkpoint.
+        stop: asked after each step and each epoch whether to stop. A training of one process then writes a checkpoint
+            that has all steps; one of several processes keeps the last checkpoint.
 
     Raises:
         Stopped: `stop` returned True.
@@ -177,7 +177,7 @@ def _train_epoch(
 ) -> Iterator[dict[str, float]]:
     """Train on every batch of the epoch that is left. After each step, yield the means of the terms so far.
 
-    On a GPU they are only there once a second, because reading them waits for it. Else {} is yielded.
+    A GPU's are read once a second, because reading waits for it. At its other steps, {} is yielded.
 
     Args:
         phase: of the row.
@@ -203,8 +203,9 @@ def _train_epoch(
         is_time = time.monotonic() - shown > 1
         values = means.read() if is_time or fabric.device.type == "cpu" else {}
         if is_time:
-            bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
             shown = time.monotonic()
+            if not bar.disable:
+                bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
         yield values
     if fabric.world_size > 1:
         # batch norm's running means, too, because each process computed them over its own share of the photos
