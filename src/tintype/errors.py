@@ -37,6 +37,7 @@ class UserError(ValueError):
     def __str__(self) -> str:
         return "\\n".join(super().__str__().splitlines())  # names of files and of params may hold line breaks
 
+
 def machine_failure(error: BaseException | None) -> str | None:
     """Return what failed, in a few words, if the machine is why an exception was raised, and None if data or code are.
 
