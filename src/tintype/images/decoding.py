@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,12 +67,26 @@ def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:
     if image.width * image.height > max_pixels:
         raise UnreadablePhoto(OVER_PIXEL_LIMIT)
     try:
-        turned = image.copy()
+        with _unmapped(image):
+            turned = image.copy()
         with contextlib.suppress(Exception):
             turned = ImageOps.exif_transpose(image)
     except OSError as error:  # Pillow decodes lazily: the underlying file may be broken
         raise UnreadablePhoto(UNREADABLE) from error
     return _photo(turned, None, image, metadata_of(turned, image, exif_of(image)))
+
+
+@contextlib.contextmanager
+def _unmapped(image: Image.Image) -> Iterator[None]:
+    """Keep Pillow from mapping an uncompressed TIFF into memory: it does so with the sides of the upright photo."""
+    name = getattr(image, "filename", "")
+    if name:
+        image.filename = ""
+    try:
+        yield
+    finally:
+        if name:
+            image.filename = name
 
 
 def _turn(image: Image.Image) -> None:
