@@ -18,7 +18,7 @@ from tintype.errors import UserError
 from tintype.images.decoding import read_photo
 from tintype.images.encoding import encode_photo
 from tintype.images.formats import WRITABLE, format_of
-from tintype.images.icc_profiles import _gray_profile, srgb_profile
+from tintype.images.icc_profiles import gray_profile, srgb_profile
 from tintype.images.opening import NOT_AN_IMAGE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
 from tintype.images.photo import Photo, on_white
 from tintype.inference.recombination import lightness_of, recombine
@@ -26,7 +26,7 @@ from tintype.inference.recombination import lightness_of, recombine
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 
 DEEP = np.random.default_rng(1).integers(0, 65536, (21, 34, 3), np.uint16)
-GAMMA_22 = _gray_profile(b"curv\0\0\0\0" + struct.pack(">IH", 1, 563) + b"\0\0")  # / 256
+GAMMA_22 = gray_profile(b"curv\0\0\0\0" + struct.pack(">IH", 1, 563) + b"\0\0")  # / 256
 
 
 def again(photo: Photo, wanted: str = "same") -> Image.Image:
