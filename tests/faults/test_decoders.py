@@ -1,4 +1,4 @@
-"""Photos of every mode, compression and orientation, from a path and from memory, against the arrays they were made of."""
+"""Photos of every mode, compression and orientation, from paths and from memory, against the arrays in them."""
 
 import io
 from pathlib import Path
