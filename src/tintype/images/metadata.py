@@ -1,20 +1,22 @@
-"""Metadata of a photo: EXIF, XMP, resolution, color profile, and how the file was stored."""
+"""Reading of a photo's metadata: EXIF, XMP, IPTC, texts, resolution, color profile, and how the file was stored.
+
+What describes the photo is kept. What describes the old file, or is false of a photo in color, is not.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Any
 
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import IFD, Base
-from PIL.PngImagePlugin import PngInfo
 
-from tintype.images.icc_profiles import srgb_profile
-
-ONE_SEGMENT = 65_504
-"""Bytes of EXIF or XMP that a JPEG can hold."""
+from tintype.images.iptc import IPTC_RESOURCE, IPTC_TAG, kept_datasets
+from tintype.images.xmp import XMP_TEXT, kept_properties
 
 KEPT_TAGS = (
+    Base.DocumentName,
+    Base.PageName,
     Base.ImageDescription,
     Base.Make,
     Base.Model,
@@ -44,7 +46,13 @@ def metadata_of(image: Image.Image, file: Image.Image, exif: Image.Exif | None) 
         file: the image as it was opened.
         exif: what `exif_of` returned for `file`.
     """
-    found: dict[str, Any] = {"xmp": image.info.get("xmp"), "icc": "icc_profile" in image.info}
+    found: dict[str, Any] = {
+        "xmp": kept_properties(image.info.get("xmp")),
+        "iptc": kept_datasets(_iptc(file)),
+        "texts": _texts(file),
+        "comment": file.info.get("comment") if file.format in ("JPEG", "MPO", "GIF") else None,
+        "icc": "icc_profile" in image.info,
+    }
     with contextlib.suppress(Exception):  # values that EXIF's types cannot hold
         found["exif"] = _of_size(exif, image.size).tobytes() if exif else None
     with contextlib.suppress(Exception):  # a resolution of 0/0, or not a pair
@@ -91,30 +99,27 @@ def _of_size(exif: Image.Exif, size: tuple[int, int]) -> Image.Exif:
     return exif
 
 
-def save_options(found: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return Pillow's options for the metadata in the format `name`."""
-    options: dict[str, Any] = {}
-    exif, xmp = found.get("exif"), found.get("xmp")
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    if name == "bmp":
-        exif = xmp = None
-    if name == "jpeg":
-        exif, xmp = (part if part and len(part) <= ONE_SEGMENT else None for part in (exif, xmp))
-    if exif:
-        options["exif"] = exif
-    if xmp and name == "png":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-    elif xmp and name == "tiff":
-        with_xmp = Image.Exif()
-        if exif:
-            with_xmp.load(exif)
-        with_xmp[Base.XMLPacket] = xmp
-        options["exif"] = with_xmp
-    elif xmp:
-        options["xmp"] = xmp
-    if "dpi" in found and name in ("jpeg", "png", "tiff", "bmp"):
-        options["dpi"] = found["dpi"]
-    if "icc" in found and name != "bmp":
-        options["icc_profile"] = srgb_profile()
-    return options
+def _iptc(file: Image.Image) -> bytes | None:
+    """Return the IPTC datasets of a JPEG (a Photoshop resource) or a TIFF (a tag), or None if there are none."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        resources = file.info.get("photoshop")
+        found = resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None
+    elif isinstance(file, TiffImagePlugin.TiffImageFile):
+        found = file.tag_v2.get(IPTC_TAG)
+        if isinstance(found, tuple):  # some programs store the bytes as 32-bit words
+            with contextlib.suppress(Exception):
+                found = b"".join(word.to_bytes(4, "little" if file.tag_v2.prefix == b"II" else "big") for word in found)
+    else:
+        found = None
+    return found if isinstance(found, bytes) else None
+
+
+def _texts(file: Image.Image) -> dict[str, str]:
+    """Return the texts of a PNG by keyword, without those that repeat other metadata or describe a thumbnail."""
+    if not isinstance(file, PngImagePlugin.PngImageFile):
+        return {}
+    return {
+        keyword: text
+        for keyword, text in file.text.items()
+        if keyword != XMP_TEXT and not keyword.startswith(("Raw profile type ", "Thumb::"))
+    }

@@ -1,0 +1,78 @@
+"""XMP metadata (ISO 16684-1): the properties that stay true of a photo in color."""
+
+from __future__ import annotations
+
+import xml.dom.minidom
+from xml.parsers.expat import ExpatError
+
+XMP_TEXT = "XML:com.adobe.xmp"
+"""Keyword of the PNG text that holds XMP."""
+LONGEST = 1 << 20
+"""Bytes up to which XMP is read. What is longer holds previews, depth maps and edits, one by one."""
+ALL: frozenset[str] = frozenset()
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+XMLNS = "http://www.w3.org/2000/xmlns/"
+KEPT = {
+    "http://purl.org/dc/elements/1.1/": ALL,
+    "http://ns.adobe.com/xap/1.0/rights/": ALL,
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": ALL,
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": ALL,
+    "http://ns.useplus.org/ldf/xmp/1.0/": ALL,
+    "http://ns.adobe.com/lightroom/1.0/": ALL,
+    "http://ns.adobe.com/xap/1.0/": frozenset(
+        {"CreateDate", "ModifyDate", "MetadataDate", "CreatorTool", "Rating", "Label", "Identifier", "Nickname"}
+    ),
+    "http://ns.adobe.com/photoshop/1.0/": frozenset(
+        {
+            *("AuthorsPosition", "CaptionWriter", "Category", "City", "Country", "Credit", "DateCreated", "Headline"),
+            *("Instructions", "Source", "State", "SupplementalCategories", "TransmissionReference", "Urgency"),
+        }
+    ),
+    "http://ns.adobe.com/tiff/1.0/": frozenset({"Artist", "Copyright", "ImageDescription", "Make", "Model"}),
+    "http://ns.adobe.com/exif/1.0/": frozenset(
+        {
+            *("DateTimeOriginal", "DateTimeDigitized", "UserComment", "ExposureTime", "FNumber", "FocalLength"),
+            *("ISOSpeedRatings", "GPSLatitude", "GPSLongitude", "GPSAltitude", "GPSAltitudeRef", "GPSTimeStamp"),
+        }
+    ),
+}
+"""Names of the kept properties by namespace. `ALL` stands for every name.
+
+Others describe the old file or how it was made: thumbnails, gain maps, videos at the end of the file, size, color mode,
+edits such as a conversion to grayscale, documents that it was derived from.
+"""
+
+
+def kept_properties(content: bytes | str | None) -> bytes | None:
+    """Return XMP in UTF-8 with the properties in `KEPT` only. None if none are left, or if it is no sound XMP."""
+    content = content.encode() if isinstance(content, str) else content
+    if not content or len(content) > LONGEST or b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        return None
+    try:
+        document = xml.dom.minidom.parseString(content.strip(b"\0 \t\r\n"))
+    except (ExpatError, ValueError, LookupError, RecursionError):
+        return None
+    count = 0
+    for description in document.getElementsByTagNameNS(RDF, "Description"):
+        if getattr(description.parentNode, "localName", "") != "RDF":  # inside a property
+            continue
+        for attribute in list(description.attributes.values()):
+            if attribute.namespaceURI in (RDF, XMLNS):
+                continue
+            if _is_kept(attribute):
+                count += 1
+            else:
+                description.removeAttributeNode(attribute)
+        for child in list(description.childNodes):
+            if child.nodeType != child.ELEMENT_NODE:
+                continue
+            if _is_kept(child):
+                count += 1
+            else:
+                description.removeChild(child).unlink()
+    return document.toxml(encoding="utf-8").partition(b"?>")[2].strip() if count else None
+
+
+def _is_kept(node: xml.dom.minidom.Attr | xml.dom.minidom.Element) -> bool:
+    names = KEPT.get(node.namespaceURI or "")
+    return names is not None and (names is ALL or node.localName in names)
