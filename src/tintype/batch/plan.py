@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tintype.errors import UserError
-from tintype.images.formats import SAME, SUFFIXES, WRITABLE
+from tintype.images.formats import CONVERTED, SAME, SUFFIXES, WRITABLE
 from tintype.video.colorize import SUFFIXES as VIDEO_SUFFIXES
 
 MAGIC = re.compile(r"[*?[]")
@@ -181,8 +181,8 @@ def _suffix(path: Path, format: str) -> str:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return path.suffix
-    if suffix == ".gif" and format == SAME:
-        return ".png"
+    if suffix in CONVERTED and format == SAME:
+        return CONVERTED[suffix]
     if format == SAME or suffix in WRITABLE[format].suffixes:
         return path.suffix
     return WRITABLE[format].suffixes[0] if suffix in SUFFIXES else path.suffix + WRITABLE[format].suffixes[0]

@@ -239,10 +239,14 @@ def _refuse_clashes(
 
 def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> bool:
     """Tell what was done; whether something failed."""
+    from tintype.batch.notes import notes
+
     failed = [outcome for outcome in outcomes if outcome.error]
     done = [outcome.task for outcome in outcomes if not outcome.error]
     where = planned.folder or planned.tasks[0].results[0]
     typer.echo(f"{len(done)} in color: {where}" + (f" ({skipped} were there already)" if skipped else ""))
+    for line in notes(outcomes):
+        typer.echo(line, err=True)
     if failed:
         typer.echo(f"{len(failed)} failed:", err=True)
     for outcome in failed:

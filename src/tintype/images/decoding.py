@@ -16,7 +16,7 @@ from tintype.images.faults import OVER_PIXEL_LIMIT, UNREADABLE, UnreadablePhoto
 from tintype.images.icc_profiles import gray_in_srgb, in_srgb, rgb16_in_srgb
 from tintype.images.jpeg_ends import load
 from tintype.images.kinds import size_of_jpeg2000
-from tintype.images.metadata import exif_of, metadata_of
+from tintype.images.metadata import exif_of, is_turned, metadata_of
 from tintype.images.opening import opened
 from tintype.images.photo import Photo, as_rgb, on_white
 from tintype.images.png_chunks import Coding, is_deep_gray_alpha
@@ -72,11 +72,12 @@ def _of_file(source: Path | IO[bytes], max_pixels: int, *, with_metadata: bool =
         mend_planes(image)
         coding = _coding_of(image)
         tiles = list(image.tile)  # loading empties it, and closes the file behind EXIF
-        exif = exif_of(image) if with_metadata else None
+        exif, turned = (exif_of(image), is_turned(image)) if with_metadata else (None, False)
         warnings = load(image)
         _turn(image)
         low = low_bytes(source, tiles, max_pixels, _turn)
-        photo = _photo(image, low, image, coding, metadata_of(image, image, exif) if with_metadata else {})
+        metadata = metadata_of(image, image, exif, turned=turned) if with_metadata else {}
+        photo = _photo(image, low, image, coding, metadata)
         return photo.with_warnings(*warnings, *_pages_left(image))
 
 
@@ -90,7 +91,8 @@ def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:
             turned = ImageOps.exif_transpose(image)
     except OSError as error:  # Pillow decodes lazily: the underlying file may be broken
         raise UnreadablePhoto(UNREADABLE) from error
-    return _photo(turned, None, image, UNKNOWN, metadata_of(turned, image, exif_of(image)))
+    metadata = metadata_of(turned, image, exif_of(image), turned=is_turned(image))
+    return _photo(turned, None, image, UNKNOWN, metadata)
 
 
 @contextlib.contextmanager

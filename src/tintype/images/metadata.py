@@ -38,19 +38,22 @@ All others describe how the source was stored, and the output is stored in its o
 """
 
 
-def metadata_of(image: Image.Image, file: Image.Image, exif: Image.Exif | None) -> dict[str, Any]:
+def metadata_of(
+    image: Image.Image, file: Image.Image, exif: Image.Exif | None, *, turned: bool = False
+) -> dict[str, Any]:
     """Return the Pillow values, by purpose, that `encode_photo` needs to write a photo the way its source was stored.
 
     Args:
         image: the upright image. What rotated it has also corrected its XMP.
         file: the image as it was opened.
         exif: what `exif_of` returned for `file`.
+        turned: whether the image was rotated or mirrored after it was opened.
     """
     found: dict[str, Any] = {
-        "xmp": kept_properties(image.info.get("xmp")),
+        "xmp": kept_properties(image.info.get("xmp"), turned=turned),
         "iptc": kept_datasets(_iptc(file)),
         "texts": _texts(file),
-        "comment": file.info.get("comment") if file.format in ("JPEG", "MPO", "GIF") else None,
+        "comment": _comment(file),
         "icc": "icc_profile" in image.info,
     }
     with contextlib.suppress(Exception):  # values that EXIF's types cannot hold
@@ -93,6 +96,18 @@ def exif_of(image: Image.Image) -> Image.Exif | None:
     return new
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Return whether an image is stored otherwise than upright.
+
+    Args:
+        image: not rotated yet.
+    """
+    with contextlib.suppress(Exception):  # EXIF is often broken
+        stored = image.info.get("original_orientation")  # of a HEIF, whose decoder has rotated it
+        return (stored or image.getexif().get(Base.Orientation, 1)) != 1
+    return False
+
+
 def _of_size(exif: Image.Exif, size: tuple[int, int]) -> Image.Exif:
     if details := exif.get_ifd(IFD.Exif):
         details |= {Base.ColorSpace: 1, Base.ExifImageWidth: size[0], Base.ExifImageHeight: size[1]}
@@ -106,6 +121,9 @@ def _iptc(file: Image.Image) -> bytes | None:
         found = resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None
     elif isinstance(file, TiffImagePlugin.TiffImageFile):
         found = file.tag_v2.get(IPTC_TAG)
+        if not found:
+            with contextlib.suppress(Exception):  # a tag of the wrong type
+                found = file.get_photoshop_blocks().get(IPTC_RESOURCE, {}).get("data")
         if isinstance(found, tuple):  # some programs store the bytes as 32-bit words
             with contextlib.suppress(Exception):
                 found = b"".join(word.to_bytes(4, "little" if file.tag_v2.prefix == b"II" else "big") for word in found)
@@ -114,12 +132,20 @@ def _iptc(file: Image.Image) -> bytes | None:
     return found if isinstance(found, bytes) else None
 
 
+def _comment(file: Image.Image) -> bytes | None:
+    """Return the comment of a JPEG or GIF. Several are joined by line breaks."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        return b"\n".join(content for name, content in file.applist if name == "COM") or None
+    comment = file.info.get("comment") if file.format == "GIF" else None
+    return comment if isinstance(comment, bytes) else None
+
+
 def _texts(file: Image.Image) -> dict[str, str]:
     """Return the texts of a PNG by keyword, without those that repeat other metadata or describe a thumbnail."""
     if not isinstance(file, PngImagePlugin.PngImageFile):
         return {}
     return {
         keyword: text
-        for keyword, text in file.text.items()
+        for keyword, text in (file._text or {}).items()  # `text` itself would decode all frames of an animation
         if keyword != XMP_TEXT and not keyword.startswith(("Raw profile type ", "Thumb::"))
     }

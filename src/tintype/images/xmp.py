@@ -12,13 +12,22 @@ LONGEST = 1 << 20
 ALL: frozenset[str] = frozenset()
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMLNS = "http://www.w3.org/2000/xmlns/"
+DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 KEPT = {
-    "http://purl.org/dc/elements/1.1/": ALL,
+    DUBLIN_CORE: ALL,
     "http://ns.adobe.com/xap/1.0/rights/": ALL,
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": ALL,
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": ALL,
     "http://ns.useplus.org/ldf/xmp/1.0/": ALL,
     "http://ns.adobe.com/lightroom/1.0/": ALL,
+    "http://www.digikam.org/ns/1.0/": ALL,
+    "http://ns.microsoft.com/photo/1.0/": ALL,
+    "http://ns.microsoft.com/photo/1.0": ALL,
+    "http://ns.acdsee.com/iptc/1.0/": ALL,
+    "http://creativecommons.org/ns#": ALL,
+    "http://www.metadataworkinggroup.com/schemas/keywords/": ALL,
+    "http://cipa.jp/exif/1.0/": ALL,
+    "http://ns.adobe.com/exif/1.0/aux/": ALL,
     "http://ns.adobe.com/xap/1.0/": frozenset(
         {"CreateDate", "ModifyDate", "MetadataDate", "CreatorTool", "Rating", "Label", "Identifier", "Nickname"}
     ),
@@ -43,8 +52,21 @@ edits such as a conversion to grayscale, documents that it was derived from.
 """
 
 
-def kept_properties(content: bytes | str | None) -> bytes | None:
-    """Return XMP in UTF-8 with the properties in `KEPT` only. None if none are left, or if it is no sound XMP."""
+REGIONS: dict[str, frozenset[str]] = {
+    "http://www.metadataworkinggroup.com/schemas/regions/": ALL,
+    "http://ns.microsoft.com/photo/1.2/": ALL,
+}
+"""Namespaces of marked places, such as faces with names."""
+
+
+def kept_properties(content: bytes | str | None, *, turned: bool = False) -> bytes | None:
+    """Return XMP in UTF-8 with the properties in `KEPT` only. None if none are left, or if it is no sound XMP.
+
+    Args:
+        content: an XMP packet.
+        turned: whether the photo was rotated or mirrored. Then the places of `REGIONS` are no longer true.
+    """
+    kept = KEPT if turned else KEPT | REGIONS
     content = content.encode() if isinstance(content, str) else content
     if not content or len(content) > LONGEST or b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         return None
@@ -59,20 +81,22 @@ def kept_properties(content: bytes | str | None) -> bytes | None:
         for attribute in list(description.attributes.values()):
             if attribute.namespaceURI in (RDF, XMLNS):
                 continue
-            if _is_kept(attribute):
+            if _is_kept(attribute, kept):
                 count += 1
             else:
                 description.removeAttributeNode(attribute)
         for child in list(description.childNodes):
             if child.nodeType != child.ELEMENT_NODE:
                 continue
-            if _is_kept(child):
+            if _is_kept(child, kept):
                 count += 1
             else:
                 description.removeChild(child).unlink()
     return document.toxml(encoding="utf-8").partition(b"?>")[2].strip() if count else None
 
 
-def _is_kept(node: xml.dom.minidom.Attr | xml.dom.minidom.Element) -> bool:
-    names = KEPT.get(node.namespaceURI or "")
+def _is_kept(node: xml.dom.minidom.Attr | xml.dom.minidom.Element, kept: dict[str, frozenset[str]]) -> bool:
+    names = kept.get(node.namespaceURI or "")
+    if node.namespaceURI == DUBLIN_CORE and node.localName == "format":  # the old file's
+        return False
     return names is not None and (names is ALL or node.localName in names)
