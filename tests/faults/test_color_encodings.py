@@ -241,3 +241,59 @@ def test_another_photos_profile_is_not_kept():
     assert len(icc_profiles._TRANSFORMS) <= 8
     assert len(icc_profiles._CURVES) <= 8
     assert Photo(np.zeros((1, 1), np.uint8)).warnings == ()
+
+
+def jp2(image: Image.Image, color: bytes) -> io.BytesIO:
+    """A JPEG 2000 whose box ``colr`` is another one."""
+    image.save(file := io.BytesIO(), "JPEG2000")
+    content = file.getvalue()
+    at, header = content.index(b"colr") - 4, content.index(b"jp2h") - 4
+    (old,) = struct.unpack_from(">I", content, at)
+    (size,) = struct.unpack_from(">I", content, header)
+    box = struct.pack(">I", len(color) + 8) + b"colr" + color
+    head = content[:header] + struct.pack(">I", size - old + len(box)) + content[header + 4 : at]
+    return io.BytesIO(head + box + content[at + old :])
+
+
+def test_the_profile_of_a_jpeg_2000():
+    from test_reading import DISPLAY_P3
+
+    # CSS Color 4: sRGB's red is color(display-p3 0.9175 0.2003 0.1386)
+    photo = read_photo(jp2(Image.new("RGB", (32, 32), (234, 51, 35)), b"\x02\0\0" + DISPLAY_P3))
+    np.testing.assert_allclose(photo.pixels[8, 8], [255, 0, 0], atol=2)
+    assert Image.open(io.BytesIO(encode_photo(photo))).info["icc_profile"] == srgb_profile()
+    with pytest.raises(UnreadablePhoto, match=r"unknown color space \(number 14\)"):  # CIELab
+        read_photo(jp2(Image.new("RGB", (32, 32)), b"\x01\0\0" + struct.pack(">I", 14)))
+
+
+def test_a_jpeg_2000_of_12_bits():
+    values = np.random.default_rng(0).integers(0, 4096, (32, 32), np.uint16)
+    values[0, 0] = 4095
+    # The samples' center is subtracted: 2**15 here, 2**11 once the header says 12 bits (ISO/IEC 15444-1, G.1)
+    Image.fromarray(values + np.uint16(2**15 - 2**11)).save(file := io.BytesIO(), "JPEG2000", no_jp2=True)
+    content = bytearray(file.getvalue())
+    assert content[42] == 15
+    content[42] = 11
+    photo = read_photo(io.BytesIO(bytes(content)))
+    np.testing.assert_allclose(photo.pixels, np.rint(values * (65535 / 4095)), atol=1)
+    assert photo.pixels[0, 0] == 65535
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_numbered_encodings_of_avif_and_heif(kind):
+    import pillow_heif
+
+    image = Image.new("RGB", (64, 64), (234, 51, 35))
+    file = io.BytesIO()
+    if kind == "HEIF":
+        pillow_heif.from_pillow(image).save(file, quality=-1, chroma=444)
+    else:
+        image.save(file, kind, quality=100, subsampling="4:4:4")
+    content = bytearray(file.getvalue())
+    at = content.index(b"colrnclx") + 8
+    for primaries, transfer, want in ((1, 13, (234, 51, 35)), (12, 13, (255, 0, 0))):
+        struct.pack_into(">HH", content, at, primaries, transfer)
+        np.testing.assert_allclose(read_photo(io.BytesIO(bytes(content))).pixels[9, 9], want, atol=3)
+    struct.pack_into(">HH", content, at, 9, 16)
+    with pytest.raises(UnreadablePhoto, match="PQ"):
+        read_rgb(io.BytesIO(bytes(content)))

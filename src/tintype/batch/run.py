@@ -19,7 +19,7 @@ from tintype.batch.plan import Task, format_by_name, is_there
 from tintype.errors import UserError
 from tintype.files import UNFINISHED, replacing
 from tintype.images.encoding import encode_photo, lost_metadata
-from tintype.images.formats import SAME, WRITABLE, format_of
+from tintype.images.formats import CONVERTED, SAME, WRITABLE, format_of
 from tintype.images.opening import UnreadablePhoto, opened
 from tintype.images.photo import Photo, on_white
 from tintype.images.strips import THREADS
@@ -178,7 +178,8 @@ class _Work:
     def finish(self, ready: Ready, answers: Sequence[np.ndarray]) -> Outcome:
         task, photo = ready.task, ready.prepared.photo
         # GIFs, say, are not written again, and the source may have had any suffix, so the result's name decides.
-        wanted = task.format if photo.format in PRESERVED else (format_by_name(task.results[0]) or SAME)
+        is_named_so = photo.format in PRESERVED and task.source.suffix.lower() not in CONVERTED
+        wanted = task.format if is_named_so else (format_by_name(task.results[0]) or SAME)
         told = Outcome(task, warnings=photo.warnings)
         try:
             results = [self.colorizer.finish(ready.prepared, ab, hints=self.hints) for ab in answers]

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps, TiffImagePlugin
 from tintype.images.color_encodings import profile_of
 from tintype.images.faults import OVER_PIXEL_LIMIT, UNREADABLE, UnreadablePhoto
 from tintype.images.icc_profiles import gray_in_srgb, in_srgb, rgb16_in_srgb
+from tintype.images.jpeg2000 import jpeg2000_coding
 from tintype.images.jpeg_ends import load
-from tintype.images.kinds import size_of_jpeg2000
 from tintype.images.metadata import exif_of, is_turned, metadata_of
 from tintype.images.opening import opened
 from tintype.images.photo import Photo, as_rgb, on_white
@@ -84,6 +84,7 @@ def _of_file(source: Path | IO[bytes], max_pixels: int, *, with_metadata: bool =
 def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:
     if image.width * image.height > max_pixels:
         raise UnreadablePhoto(OVER_PIXEL_LIMIT)
+    is_rotated = is_turned(image)
     try:
         with _unmapped(image):
             turned = image.copy()
@@ -91,7 +92,7 @@ def _of_pillow(image: Image.Image, max_pixels: int) -> Photo:
             turned = ImageOps.exif_transpose(image)
     except OSError as error:  # Pillow decodes lazily: the underlying file may be broken
         raise UnreadablePhoto(UNREADABLE) from error
-    metadata = metadata_of(turned, image, exif_of(image), turned=is_turned(image))
+    metadata = metadata_of(turned, image, exif_of(image), turned=is_rotated)
     return _photo(turned, None, image, UNKNOWN, metadata)
 
 
@@ -115,8 +116,8 @@ def _turn(image: Image.Image) -> None:
 
 def _coding_of(image: Any) -> Coding:
     """Return how the samples of an opened image are coded."""
-    if image.format == "JPEG2000" and image.mode == "I;16" and (size := size_of_jpeg2000(image.fp)):
-        return Coding(16, 0, (size.bits,))
+    if image.format == "JPEG2000":
+        return jpeg2000_coding(image)
     return getattr(image, "coding", UNKNOWN)
 
 

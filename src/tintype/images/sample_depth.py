@@ -40,12 +40,12 @@ def _are_low(planes: np.ndarray, bits: Sequence[int], depth: int) -> bool:
     """Return whether the significant bits are the lowest of the samples and not, as they should be, the highest."""
     if depth != planes.dtype.itemsize * 8:
         return False
+    levels = np.arange(np.iinfo(planes.dtype).max + 1, dtype=np.int64)
+    for channel, one in enumerate(bits):
+        if planes[..., channel].max(initial=0) >= 2**one:
+            return False
     follow = True
     for channel, one in enumerate(bits):
-        plane = planes[..., channel]
-        if plane.max(initial=0) >= 2**one:
-            return False
-        high = plane.astype(np.int64) >> (depth - one)
-        spread = (high * (2**depth - 1) + (2**one - 1) // 2) // (2**one - 1)
-        follow &= bool((np.abs(plane - spread) <= 1).all())
+        spread = ((levels >> (depth - one)) * (2**depth - 1) + (2**one - 1) // 2) // (2**one - 1)
+        follow &= bool((np.abs(levels - spread) <= 1)[planes[..., channel]].all())
     return not follow

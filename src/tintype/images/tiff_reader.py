@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
@@ -171,5 +171,5 @@ def in_full_range(gray: np.ndarray, image: Image.Image) -> np.ndarray:
     bits = image.tag_v2.get(BITS, (16,)) if isinstance(image, TiffImagePlugin.TiffImageFile) else (16,)
     if bits != (12,):
         return gray
-    values: Any = gray.astype(np.uint32)
-    return ((values * 65535 + 2047) // 4095).astype(np.uint16)
+    levels = np.arange(65536).clip(max=4095)
+    return ((levels * 65535 + 2047) // 4095).astype(np.uint16)[gray]
