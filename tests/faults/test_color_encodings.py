@@ -297,3 +297,20 @@ def test_numbered_encodings_of_avif_and_heif(kind):
     struct.pack_into(">HH", content, at, 9, 16)
     with pytest.raises(UnreadablePhoto, match="PQ"):
         read_rgb(io.BytesIO(bytes(content)))
+
+
+def test_adobe_rgb_by_exif_alone():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    color = (144, 178, 90)
+    image = Image.new("RGB", (32, 32), color)
+    image.save(file := io.BytesIO(), "JPEG", quality=100, subsampling=0, exif=exif)
+    # Adobe RGB (1998), 4.3.5 and 4.3.6, and IEC 61966-2-1
+    to_xyz = [[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]]
+    to_rgb = [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+    linear = np.array(to_rgb) @ np.array(to_xyz) @ (np.array(color) / 255) ** (563 / 256)
+    photo = read_photo(file)
+    np.testing.assert_allclose(photo.pixels[9, 9], srgb(linear) * 255, atol=2)
+    assert Image.open(io.BytesIO(encode_photo(photo))).info["icc_profile"] == srgb_profile()
+    image.save(file := io.BytesIO(), "JPEG", quality=100, subsampling=0)
+    np.testing.assert_allclose(read_photo(file).pixels[9, 9], color, atol=1)

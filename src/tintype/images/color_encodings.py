@@ -6,12 +6,15 @@ PNG's cICP shares with AVIF and HEIF.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
+from PIL import Image
+from PIL.ExifTags import IFD
 
 from tintype.images.faults import UnreadablePhoto
 from tintype.images.icc_profiles import SRGB_CURVE, gray_profile, rgb_profile
@@ -51,13 +54,15 @@ HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 UNSPECIFIED = 2
 SRGB_GAMMA = 0.45455
 """What a PNG in sRGB says of its gamma for readers that know only powers (PNG, 11.3.2.5)."""
+ADOBE_RGB = "R03"
+"""InteroperabilityIndex of cameras' photos in Adobe RGB, which have no profile (DCF 2.0, 5.2)."""
 PROFILE_BYTES = 1 << 23
 """Maximum size of a profile. Those of presses and printers have up to 4 MB."""
 CLOSE = 0.001
 """Differences of chromaticities that rounding makes."""
 
 
-def profile_of(info: dict[str, Any], cicp: Sequence[int], *, is_png: bool, gray: bool) -> bytes | None:
+def profile_of(info: Mapping[Any, Any], cicp: Sequence[int], *, is_png: bool, gray: bool) -> bytes | None:
     """Return the ICC profile of an image, or None if it is in sRGB, or says nothing.
 
     Of several statements of a PNG, the first counts: cICP, the profile, sRGB, then gamma and chromaticities. In AVIF
@@ -82,14 +87,30 @@ def profile_of(info: dict[str, Any], cicp: Sequence[int], *, is_png: bool, gray:
     if isinstance(info.get("srgb"), int) or not isinstance(gamma, float | None) or gamma == 0:
         return None
     is_srgb = gamma is None or abs(gamma - SRGB_GAMMA) < CLOSE
-    curve = SRGB_CURVE if is_srgb else _curve(0, min(1 / gamma, 100.0))
-    white, primaries = D65, BT_709
+    curve = SRGB_CURVE if gamma is None or is_srgb else _curve(0, min(1 / gamma, 100.0))
+    white: Any = D65
+    primaries: Any = BT_709
     if isinstance(chromaticity, tuple):
         white, *three = zip(chromaticity[::2], chromaticity[1::2], strict=True)
         primaries = tuple(three)
     if is_srgb and np.allclose([white, *primaries], [D65, *BT_709], atol=CLOSE):
         return None
     return _profile(white, primaries, curve, gray)
+
+
+def mark_adobe_rgb(image: Image.Image) -> None:
+    """Give a photo that only its EXIF says to be in Adobe RGB the profile of it.
+
+    Args:
+        image: not rotated yet.
+    """
+    exif = image.info.get("exif")
+    if image.info.get("icc_profile") or not isinstance(exif, bytes) or ADOBE_RGB.encode() not in exif:
+        return
+    with contextlib.suppress(Exception):  # EXIF is often broken
+        if image.getexif().get_ifd(IFD.Interop).get(1) == ADOBE_RGB:
+            primaries = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+            image.info["icc_profile"] = rgb_profile(D65, primaries, _curve(0, 563 / 256))
 
 
 def _of_cicp(cicp: Sequence[int], gray: bool) -> bytes | None:

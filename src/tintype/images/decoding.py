@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from tintype.images.color_encodings import profile_of
+from tintype.images.color_encodings import mark_adobe_rgb, profile_of
 from tintype.images.faults import OVER_PIXEL_LIMIT, UNREADABLE, UnreadablePhoto
 from tintype.images.icc_profiles import gray_in_srgb, in_srgb, rgb16_in_srgb
 from tintype.images.jpeg2000 import jpeg2000_coding
@@ -70,6 +70,7 @@ def read_rgb(source: Path | IO[bytes], max_pixels: int = MAX_PIXELS) -> np.ndarr
 def _of_file(source: Path | IO[bytes], max_pixels: int, *, with_metadata: bool = True) -> Photo:
     with opened(source, max_pixels) as image:
         mend_planes(image)
+        mark_adobe_rgb(image)
         coding = _coding_of(image)
         tiles = list(image.tile)  # loading empties it, and closes the file behind EXIF
         exif, turned = (exif_of(image), is_turned(image)) if with_metadata else (None, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import IO
 
 import numpy as np
@@ -47,7 +48,7 @@ def load(image: ImageFile.ImageFile) -> tuple[str, ...]:
         return (WITHOUT_END,)
 
 
-def _reader(file: IO[bytes], filling: bytes):  # type: ignore[no-untyped-def]
+def _reader(file: IO[bytes], filling: bytes) -> Callable[[int], bytes]:
     """Return a function that reads the file, then the filling, then an end."""
     rest = io.BytesIO(filling + bytes([0xFF, END]))
 

@@ -36,7 +36,8 @@ def read_coding(file: IO[bytes]) -> Coding:
     """Walk over a PNG's chunks up to its end. Raises `UnreadablePhoto` if there are more than any photo has."""
     size = file.seek(0, io.SEEK_END)
     limits = {True: FREE + size // BYTES_PER_CHUNK, False: OTHERS}
-    found, small = {True: 0, False: 0}, {}
+    found = {True: 0, False: 0}
+    small: dict[bytes, bytes] = {}
     position = 8
     while position < size:
         file.seek(position)

@@ -112,8 +112,9 @@ class TiffFile(TiffImagePlugin.TiffImageFile):
             super()._setup()
             self.tag_v2[COMPRESSION] = how
             self.info["compression"] = TiffImagePlugin.COMPRESSION_INFO[how]
-            raw_mode = self.tile[0].args[0]
-            self.tile = [ImageFile._Tile("raw", (0, 0, *self._tile_size), 0, (raw_mode, 0, 1))]
+            args = self.tile[0].args
+            assert isinstance(args, tuple)
+            self.tile = [ImageFile._Tile("raw", (0, 0, *self._tile_size), 0, (args[0], 0, 1))]
         else:
             super()._setup()
 
@@ -125,11 +126,17 @@ class TiffFile(TiffImagePlugin.TiffImageFile):
 
     def load_seek(self, position: int) -> None:
         """Pillow's hook: go to where the pixels are."""
-        (self._unpacked or self.fp).seek(position)
+        self._pixels.seek(position)
 
     def load_read(self, size: int) -> bytes:
         """Pillow's hook: read pixels."""
-        return (self._unpacked or self.fp).read(size)
+        return self._pixels.read(size)
+
+    @property
+    def _pixels(self) -> IO[bytes]:
+        file = self._unpacked or self.fp
+        assert file is not None
+        return file
 
     def _in_16_bits(self) -> bytes:
         """Return the pixels of packed samples as they would be stored in 16 bits."""
@@ -139,7 +146,8 @@ class TiffFile(TiffImagePlugin.TiffImageFile):
         if rows < 1:
             raise UnreadablePhoto("a TIFF of empty strips")
         order = ">u2" if self.tag_v2.prefix == b"MM" else "<u2"
-        out, left = [], height
+        out: list[bytes] = []
+        left = height
         for offset, size in zip(self.tag_v2[OFFSETS], self.tag_v2[COUNTS], strict=False):
             assert self.fp is not None
             self.fp.seek(offset)
