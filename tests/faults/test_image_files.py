@@ -10,11 +10,11 @@ import numpy as np
 import pillow_heif
 import pytest
 import tifffile
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 from skimage import data
 
 from tintype.images.decoding import read_photo, read_rgb
-from tintype.images.encoding import encode_photo
+from tintype.images.encoding import encode_photo, lost_metadata
 from tintype.images.faults import TRUNCATED, UnreadablePhoto
 from tintype.images.formats import format_of
 from tintype.images.heif import NOT_INSTALLED
@@ -129,6 +129,33 @@ def test_a_jpeg_of_millions_of_parts():
     assert "segments" in reason(JPEG[:2] + b"\xff\xd0" * MANY + JPEG[2:])
     assert "between its segments" in reason(JPEG[:2] + b"\xff" * MANY + JPEG[2:])
     assert "between its segments" in reason(JPEG[:20] + b"\0" * MANY + JPEG[20:])
+
+
+def test_exif_and_xmp_of_many_parts():
+    exif = b"\xff\xe1\xff\xff" + b"Exif\0\0".ljust(65533, b"a")
+    assert "EXIF segments" in reason(JPEG[:2] + exif * 900 + JPEG[2:])
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, 5) for tag in range(1, 60_000))
+    many = struct.pack("<H", 59_999) + tags
+    # a directory that leads to another one for the details, and to the same one for the place
+    few = struct.pack("<H", 2) + struct.pack("<HHIIHHII", 0x8769, 4, 1, 38, 0x8825, 4, 1, 38) + b"\0" * 4
+    for directories in (many, few + many):
+        content = stored(PHOTO, "PNG", exif=b"Exif\0\0II*\0" + struct.pack("<I", 8) + directories)
+        start = time.process_time()
+        assert "exif" not in read_photo(io.BytesIO(content)).metadata
+        assert time.process_time() - start < 0.7
+    description = "<r:Description xmlns:d='http://purl.org/dc/elements/1.1/'>{}</r:Description>"
+    packet = f"<r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>{description}</r:RDF>"
+    for inside in ("<d:a/>" * 100_000, "<d:a>" * 4000 + "</d:a>" * 4000):
+        texts = PngImagePlugin.PngInfo()
+        texts.add_itxt("XML:com.adobe.xmp", packet.format(inside), zip=True)
+        content = stored(PHOTO, "PNG", pnginfo=texts)
+        start = time.process_time()
+        photo = read_photo(io.BytesIO(content))
+        assert time.process_time() - start < 0.7
+        assert "xmp" not in photo.metadata
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.format("<d:a/>" * 100_000), zip=True)
+    assert lost_metadata(read_photo(io.BytesIO(stored(PHOTO, "PNG", pnginfo=texts)))) == ("XMP",)
 
 
 def test_a_jpeg_of_many_scans():

@@ -7,13 +7,17 @@ of them. The bounds are far above those of real photos. See also `tintype.images
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import IO
+import struct
+from typing import IO, Any
 
 from tintype.images.faults import UnreadablePhoto
 
 SEGMENTS = 1000
 """Maximum number of a JPEG's segments before its pixels. A profile may have 255, extended XMP some dozens."""
+EXIF_SEGMENTS = 100
+"""Maximum number of them that hold EXIF, which Pillow joins one by one."""
 JUNK = 1 << 16
 """Maximum number of bytes between the segments of a JPEG."""
 SCANS = 100
@@ -24,8 +28,12 @@ Each scan is a pass over all pixels, and costs a hostile file less than 100 byte
 """
 MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 """Marker of a JPEG. Within coded pixels, its first byte is never followed by such a byte (ITU-T T.81, B.1.1.5)."""
-START, SCAN, END = 0xD8, 0xDA, 0xD9
+START, SCAN, END, APP1 = 0xD8, 0xDA, 0xD9, 0xE1
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+TAGS, DIRECTORIES = 1000, 10
+"""Maximum number of tags of a directory of EXIF, and of directories."""
+POINTERS = (0x8769, 0x8825, 0xA005)
+"""Tags that lead to another directory: details, place, interoperability."""
 BLOCKS = 10_000
 """Maximum number of blocks of a GIF before its first frame, of up to 255 bytes each."""
 CODESTREAM = b"\xff\x4f\xff\x51"
@@ -52,7 +60,7 @@ def check_bounds(format: str, file: IO[bytes]) -> None:
 
 
 def _check_jpeg(file: IO[bytes]) -> None:
-    segments = junk = components = 0
+    segments = junk = components = exif = 0
     frame = b""
     file.seek(2)
     while len(marker := file.read(2)) == 2:
@@ -71,13 +79,40 @@ def _check_jpeg(file: IO[bytes]) -> None:
         if marker[1] == SCAN:
             components = (file.read(1) or b"\0")[0]
             break
-        if marker[1] in FRAMES:
+        if marker[1] == APP1:
+            exif += file.read(4) == b"Exif"
+            if exif > EXIF_SEGMENTS:
+                raise UnreadablePhoto(f"a JPEG of more than {EXIF_SEGMENTS} EXIF segments")
+            file.seek(length - 4, 1)
+        elif marker[1] in FRAMES:
             frame = marker + file.read(length)
         else:
             file.seek(length, 1)
     one_scan = len(frame) > 7 and frame[1] in (0xC0, 0xC1) and components == frame[7]  # all other markers are ignored
     if not one_scan and count_scans(file) > SCANS:
         raise UnreadablePhoto(f"a JPEG of more than {SCANS} scans")
+
+
+def drop_long_exif(info: dict[Any, Any]) -> None:
+    """Drop EXIF with a directory of more tags than photos have. Like other broken EXIF, it says nothing.
+
+    Args:
+        info: of an opened image, from Pillow.
+    """
+    exif = info.get("exif")
+    if not isinstance(exif, bytes):
+        return
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = "<" if exif[:2] == b"II" else ">"
+    with contextlib.suppress(struct.error):
+        places = [struct.unpack_from(order + "I", exif, 4)[0]]
+        for place in places:
+            (count,) = struct.unpack_from(order + "H", exif, place)
+            if count > TAGS or len(places) > DIRECTORIES:
+                del info["exif"]
+                return
+            entries = struct.iter_unpack(order + "HHII", exif[place + 2 : place + 2 + 12 * count])
+            places += [value for tag, _, _, value in entries if tag in POINTERS]
 
 
 def count_scans(file: IO[bytes]) -> int:

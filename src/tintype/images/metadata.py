@@ -12,7 +12,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import IFD, Base
 
 from tintype.images.iptc import IPTC_RESOURCE, IPTC_TAG, kept_datasets
-from tintype.images.xmp import XMP_TEXT, kept_properties
+from tintype.images.xmp import XMP_TEXT, is_too_long, kept_properties
 
 KEPT_TAGS = (
     Base.DocumentName,
@@ -49,12 +49,14 @@ def metadata_of(
         exif: what `exif_of` returned for `file`.
         turned: whether the image was rotated or mirrored after it was opened.
     """
+    xmp = image.info.get("xmp")
     found: dict[str, Any] = {
-        "xmp": kept_properties(image.info.get("xmp"), turned=turned),
+        "xmp": kept_properties(xmp, turned=turned) if isinstance(xmp, bytes | str) else None,
         "iptc": kept_datasets(_iptc(file)),
         "texts": _texts(file),
         "comment": _comment(file),
         "icc": "icc_profile" in image.info,
+        "unread": ("XMP",) if isinstance(xmp, bytes) and is_too_long(xmp) else (),
     }
     with contextlib.suppress(Exception):  # values that EXIF's types cannot hold
         found["exif"] = _of_size(exif, image.size).tobytes() if exif else None

@@ -36,7 +36,7 @@ def save_options(found: dict[str, Any], name: str) -> SaveOptions:
         name: a key of `tintype.images.formats.WRITABLE`.
     """
     options: dict[str, Any] = {}
-    lost: list[str] = []
+    lost: list[str] = list(found.get("unread", ()))
     exif, xmp, iptc = found.get("exif"), found.get("xmp"), found.get("iptc")
     longest = {"bmp": 0, "jpeg": ONE_SEGMENT}.get(name, math.inf)
     if exif and len(exif) > longest and len(smaller := _without_maker_notes(exif)) <= longest:

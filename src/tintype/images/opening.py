@@ -22,7 +22,7 @@ from PIL import (  # each registers a format of `READABLE`
     WebPImagePlugin,  # noqa: F401
 )
 
-from tintype.images.bounds import check_bounds
+from tintype.images.bounds import check_bounds, drop_long_exif
 from tintype.images.color_encodings import nclx_of
 from tintype.images.faults import (
     NO_FILE,
@@ -99,6 +99,7 @@ def _open(name: str, file: IO[bytes]) -> ImageFile.ImageFile:
     if name == "TIFF":
         return TiffFile(file, "")
     image = open_heif(file) if name == "HEIF" else Image.OPEN[name][0](file, "")
+    drop_long_exif(image.info)
     if coding is not None:
         image.coding = coding  # type: ignore[attr-defined]
     if name == "PNG" and coding is not None:

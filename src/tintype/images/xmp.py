@@ -9,6 +9,8 @@ XMP_TEXT = "XML:com.adobe.xmp"
 """Keyword of the PNG text that holds XMP."""
 LONGEST = 1 << 20
 """Bytes up to which XMP is read. What is longer holds previews, depth maps and edits, one by one."""
+PARTS = 20_000
+"""Maximum number of elements and attributes. Even with all edits of a photo, XMP has a few thousand."""
 ALL: frozenset[str] = frozenset()
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMLNS = "http://www.w3.org/2000/xmlns/"
@@ -66,14 +68,21 @@ def kept_properties(content: bytes | str | None, *, turned: bool = False) -> byt
         content: an XMP packet.
         turned: whether the photo was rotated or mirrored. Then the places of `REGIONS` are no longer true.
     """
-    kept = KEPT if turned else KEPT | REGIONS
     content = content.encode() if isinstance(content, str) else content
-    if not content or len(content) > LONGEST or b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+    if not content or is_too_long(content) or b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         return None
     try:
-        document = xml.dom.minidom.parseString(content.strip(b"\0 \t\r\n"))
+        return _kept(xml.dom.minidom.parseString(content.strip(b"\0 \t\r\n")), KEPT if turned else KEPT | REGIONS)
     except (ExpatError, ValueError, LookupError, RecursionError):
         return None
+
+
+def is_too_long(content: bytes) -> bool:
+    """Return whether XMP has more bytes or more parts than are read."""
+    return len(content) > LONGEST or content.count(b"<") + content.count(b"=") > PARTS
+
+
+def _kept(document: xml.dom.minidom.Document, kept: dict[str, frozenset[str]]) -> bytes | None:
     count = 0
     for description in document.getElementsByTagNameNS(RDF, "Description"):
         if getattr(description.parentNode, "localName", "") != "RDF":  # inside a property
