@@ -98,6 +98,10 @@ def test_the_largest_page_of_a_tiff():
     alike = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     content = stored(alike[0], "TIFF", save_all=True, append_images=alike[1:])
     np.testing.assert_array_equal(read_photo(io.BytesIO(content)).pixels[0, 0], [255, 0, 0])
+    with tifffile.TiffWriter(file := io.BytesIO()) as writer:
+        for page in pages:
+            writer.write(page, photometric="rgb", subfiletype=2, metadata=None)  # marked as pages
+    assert "3 pages" in read_photo(file).warnings[0]
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

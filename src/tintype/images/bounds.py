@@ -76,6 +76,7 @@ def _check_jpeg(file: IO[bytes]) -> None:
         if marker[1] in (START, END, 1) or 0xD0 <= marker[1] <= 0xD7:  # these have no content
             continue
         length = max(int.from_bytes(file.read(2), "big") - 2, 0)
+        end = file.tell() + length
         if marker[1] == SCAN:
             components = (file.read(1) or b"\0")[0]
             break
@@ -83,11 +84,9 @@ def _check_jpeg(file: IO[bytes]) -> None:
             exif += file.read(4) == b"Exif"
             if exif > EXIF_SEGMENTS:
                 raise UnreadablePhoto(f"a JPEG of more than {EXIF_SEGMENTS} EXIF segments")
-            file.seek(length - 4, 1)
         elif marker[1] in FRAMES:
             frame = marker + file.read(length)
-        else:
-            file.seek(length, 1)
+        file.seek(end)
     one_scan = len(frame) > 7 and frame[1] in (0xC0, 0xC1) and components == frame[7]  # all other markers are ignored
     if not one_scan and count_scans(file) > SCANS:
         raise UnreadablePhoto(f"a JPEG of more than {SCANS} scans")

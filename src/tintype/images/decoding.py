@@ -22,7 +22,7 @@ from tintype.images.photo import Photo, as_rgb, on_white
 from tintype.images.png_chunks import Coding, is_deep_gray_alpha
 from tintype.images.rgb16_reader import low_bytes, mend_planes
 from tintype.images.sample_depth import widened
-from tintype.images.tiff_reader import TiffFile, in_full_range
+from tintype.images.tiff_reader import TiffFile, full_pages, in_full_range
 
 MAX_PIXELS = 250_000_000
 """Default pixel limit of a photo."""
@@ -124,8 +124,7 @@ def _coding_of(image: Any) -> Coding:
 
 def _pages_left(image: Image.Image) -> tuple[str, ...]:
     """Return a warning if a TIFF has other pages than the photo, its smaller copies and masks."""
-    pages = sum(not page.kind for page in image.pages) if isinstance(image, TiffFile) else 1
-    if not isinstance(image, TiffFile) or pages < 2:
+    if not isinstance(image, TiffFile) or len(full_pages(image.pages)) < 2:
         return ()
     return (f"a TIFF of {len(image.pages)} pages; only page {image.page + 1}, the largest, is read",)
 

@@ -19,6 +19,10 @@ FREE = 10_000
 """Chunks of data that any file may have, however small they are."""
 
 
+RAW_EXIF, RAW_LENGTH = "Raw profile type exif", 1 << 18
+"""Keyword of a text with the EXIF segment of a JPEG in hexadecimal digits, and the maximum of these."""
+
+
 class Coding(NamedTuple):
     """What a PNG says of its samples."""
 
@@ -66,6 +70,8 @@ def mend_png(image: ImageFile.ImageFile, coding: Coding) -> None:
         image: not loaded yet.
         coding: as returned by `read_coding`.
     """
+    if len(image.info.get(RAW_EXIF, "")) > RAW_LENGTH:
+        del image.info[RAW_EXIF]
     key = image.info.get("transparency")
     if image.mode == "L" and isinstance(key, int) and coding.depth < 8:  # Pillow spreads the samples but not the key
         image.info["transparency"] = key * 255 // (2**coding.depth - 1)

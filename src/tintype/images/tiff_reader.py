@@ -76,14 +76,20 @@ def _page(entries: list[tuple[int, int, int, bytes]], order: str) -> Page:
     )
 
 
+def full_pages(pages: list[Page]) -> list[int]:
+    """Return the indices of the pages that are marked neither as smaller copies nor as masks."""
+    return [index for index, page in enumerate(pages) if not page.kind & (SMALLER_COPY | MASK)]
+
+
 def photo_page(pages: list[Page]) -> int:
     """Return the index of the page with the photo: of the largest ones, the first.
 
     Some writers put a thumbnail first. Masks and pages that are marked as smaller copies count only if there is nothing
     else.
     """
-    photos = [index for index, page in enumerate(pages) if not page.kind & (SMALLER_COPY | MASK)] or range(len(pages))
-    return max(photos, key=lambda index: pages[index].width * pages[index].height, default=0)
+    return max(
+        full_pages(pages) or range(len(pages)), key=lambda index: pages[index].width * pages[index].height, default=0
+    )
 
 
 class TiffFile(TiffImagePlugin.TiffImageFile):
