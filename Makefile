@@ -1,9 +1,11 @@
 # make repro: install, run the default project.   make test: install, run the tests.   make ui: see the runs in MLflow.
 # make docs: write the generated reference pages again.
 # make serve: install, then the web app, with the model that comes with tintype; make PORT=9000 serve.
+# make fuzz: 100,000 damaged files and options, for an hour or more; make CASES=1000 fuzz.
 # make test SLOW=1: those that take minutes, too, every row of every table among them: what CI runs.
 PYTHON ?= python3
 PORT ?= 8000
+CASES ?= 100000
 # Relative: a checkout's path may hold spaces.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test check docs serve ui plots bench clean install
+.PHONY: repro test fuzz check docs serve ui plots bench clean install
 
 repro: install
 	dvc repro
@@ -20,6 +22,9 @@ repro: install
 
 test: install
 	pytest $(if $(SLOW),,-m "not slow") -n 2 --dist loadscope --no-loadscope-reorder
+
+fuzz: install
+	TINTYPE_FUZZ=$(CASES) pytest tests/faults/test_fuzz_*.py -n 2
 
 check: install
 	ruff check .

@@ -22,6 +22,7 @@ from skimage.color import rgb2lab
 from tintype.config import Preprocess
 from tintype.data.cache_builder import build_cache
 from tintype.data.curation import write_table
+from tintype.files import sha256_of
 from tintype.images.decoding import read_rgb
 from tintype.images.formats import SUFFIXES
 from tintype.images.opening import UnreadablePhoto
@@ -99,8 +100,8 @@ def raw_folder(temporary: Path, folder: Path | None) -> Path:
         found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and _is_readable(file))
         for i, file in enumerate(found[:: max(1, len(found) // PHOTOS)][:PHOTOS]):
             (raw / "photos" / f"{i}{file.suffix}").symlink_to(file.resolve())
-    rows = [(file.name, "", "train") for file in sorted((raw / "photos").iterdir())]
-    write_table(raw / "manifest.csv", ("path", "class", "split"), rows)
+    rows = [(file.name, "", "train", sha256_of(file)) for file in sorted((raw / "photos").iterdir())]
+    write_table(raw / "manifest.csv", ("path", "class", "split", "sha256"), rows)
     return raw
 
 

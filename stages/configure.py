@@ -12,15 +12,16 @@ from pathlib import Path
 from _stage import run
 
 from tintype.config import check_classes, load_project
+from tintype.files import verified, write_sums
 from tintype.inference.released import released_hash
 from tintype.metrics.registry import check_names
 
 
 def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:
     project = load_project(params)
-    check_classes(project, len(json.loads((curated / "summary.json").read_text())["classes"]))
+    check_classes(project, len(json.loads(verified(curated / "summary.json", "filter").read_text())["classes"]))
     check_names(project)
-    perceptual_hash = json.loads((features / "perceptual.json").read_text()).get("sha256")
+    perceptual_hash = json.loads(verified(features / "perceptual.json", "features").read_text()).get("sha256")
     configs.mkdir(parents=True, exist_ok=True)
     for name, row in project.rows_resolved().items():
         resolved = row.model_copy(
@@ -30,6 +31,7 @@ def stage(params: Path, curated: Path, features: Path, configs: Path) -> None:
             }
         )
         (configs / f"{name}.json").write_text(resolved.model_dump_json(indent=2) + "\n")
+    write_sums(configs)
 
 
 if __name__ == "__main__":

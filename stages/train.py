@@ -1,16 +1,19 @@
 """Stage `train@row`: resolved config, Lab cache, feature networks -> generator weights and curves; one MLflow run."""
 
+import hashlib
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from _ending import deferred
 from _stage import REPO, project_root, run
 from filelock import FileLock
 
 from tintype.config import load_row
 from tintype.data.cache import LabCache
+from tintype.files import verified
 from tintype.models import save_generator, weights_hash
 from tintype.tracking.runs import Tracker
 from tintype.training import fit
@@ -19,21 +22,25 @@ from tintype.training.curves import write_curves
 
 
 def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves: Path) -> None:
-    row = load_row(config)
+    row = load_row(verified(config, "configure"))
     if row.training.processes > 1 and "LOCAL_RANK" not in os.environ:
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        sys.exit(subprocess.call([*launcher, f"--nproc-per-node={row.training.processes}", *sys.argv]))
+        sys.exit(_launch(row.training.processes))
 
     cache = LabCache.open(cache_folder)
     key = run_key(row, cache)
     checkpoint = project_root() / ".tintype" / "checkpoints" / f"{row.name}-{key[:16]}.pt"
-    tracker = Tracker(project_root(), REPO)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    # Concurrent experiments may train the very same row. The second one waits, as it would write the same checkpoint.
-    # Of the processes that torchrun starts, only the first takes the lock.
-    alone = FileLock(checkpoint.with_suffix(".lock")) if os.environ.get("RANK", "0") == "0" else nullcontext()
-    with alone, tracker.training_run(row, key, cache_folder, cache.digest) as tracked:
-        trained = fit(row, cache, checkpoint=checkpoint, features=features, on_epoch=tracked.log_epoch)
+    outputs = hashlib.sha256(str(model.resolve()).encode()).hexdigest()
+    tracker = Tracker(project_root(), REPO)
+    with (
+        # The outputs belong to one process at a time. One that was started before is told to end, and is waited for.
+        _alone(checkpoint.with_name(f"{row.name}-{outputs[:16]}.outputs.lock")),
+        # Concurrent experiments may train the very same row. The second one waits: it would write the same checkpoint.
+        _alone(checkpoint.with_suffix(".lock")),
+        tracker.training_run(row, key, cache_folder, cache.digest) as tracked,
+    ):
+        with deferred() as asked:
+            trained = fit(row, cache, checkpoint=checkpoint, features=features, on_epoch=tracked.log_epoch, stop=asked)
         if not trained.is_rank_zero:
             return
         save_generator(
@@ -46,6 +53,21 @@ def stage(config: Path, cache_folder: Path, features: Path, model: Path, curves:
         write_curves(curves, trained.curves)
         tracked.finish(weights_hash(model))
         checkpoint.unlink(missing_ok=True)
+
+
+def _launch(processes: int) -> int:
+    """Run this script in several processes, and return their exit status. They end when this process does."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    with subprocess.Popen([*launcher, *sys.argv]) as launched:
+        try:
+            return launched.wait()
+        finally:
+            launched.terminate()  # it ends the processes that it started
+
+
+def _alone(lock: Path) -> AbstractContextManager[object]:
+    """Hold a lock. Of the processes that torchrun starts, only the first takes it."""
+    return FileLock(lock) if os.environ.get("RANK", "0") == "0" else nullcontext()
 
 
 if __name__ == "__main__":

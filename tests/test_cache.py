@@ -21,6 +21,7 @@ from tintype.data.cache import LabCache, LabSplit
 from tintype.data.cache_builder import build_cache
 from tintype.data.lab_codes import CODES, decode, encode
 from tintype.errors import UserError
+from tintype.files import sha256_of, write_sums
 
 FLOWERS = Path(__file__).parents[1].parent / "shared/data/flowers"
 MAX_PIXELS = 10_000_000
@@ -56,7 +57,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "class", "split", "width", "height", "sha256"))
-        writer.writerows((path, label, split, width, height, "") for path, label, split, height, width in PHOTOS)
+        for path, label, split, height, width in PHOTOS:
+            writer.writerow((path, label, split, width, height, sha256_of(folder / "photos" / path)))
     return folder
 
 
@@ -163,7 +165,9 @@ def test_threads_change_no_byte(raw: Path, tmp_path: Path) -> None:
     one, many = build(raw, tmp_path / "one", workers=1), build(raw, tmp_path / "many", workers=5)
     assert (torch.get_num_threads(), cv2.getNumThreads()) == threads
     files = sorted(file.name for file in (tmp_path / "one").iterdir())
-    assert files == sorted(["cache.json", *(f"{s}.{kind}" for s in cache_module.SPLITS for kind in ("csv", "npy"))])
+    assert files == sorted(
+        ["SHA256SUMS", "cache.json", *(f"{s}.{kind}" for s in cache_module.SPLITS for kind in ("csv", "npy"))]
+    )
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
     assert one.digest == many.digest
@@ -190,7 +194,9 @@ def test_a_split_without_photos_and_photos_without_classes(raw: Path, tmp_path: 
     bare = tmp_path / "raw"
     bare.mkdir()
     (bare / "photos").symlink_to(raw / "photos")
-    (bare / "manifest.csv").write_text("path,class,split\nz/tall.png,,train\na/wide.png,,test\n")
+    rows = [("z/tall.png", "train"), ("a/wide.png", "test")]
+    lines = [f"{path},,{split},{sha256_of(bare / 'photos' / path)}\n" for path, split in rows]
+    (bare / "manifest.csv").write_text("path,class,split,sha256\n" + "".join(lines))
     cache = build(bare, tmp_path / "cache")
     assert cache.classes == []
     assert len(cache.split("validation")) == 0
@@ -220,7 +226,8 @@ def test_a_photo_that_became_unreadable_is_named_and_nothing_is_left(raw: Path, 
     broken = tmp_path / "raw"
     (broken / "photos").mkdir(parents=True)
     (broken / "photos" / "x.png").write_bytes(b"no photo")
-    (broken / "manifest.csv").write_text("path,class,split\nx.png,,train\n")
+    sha256 = hashlib.sha256(b"no photo").hexdigest()
+    (broken / "manifest.csv").write_text(f"path,class,split,sha256\nx.png,,train,{sha256}\n")
     build(raw, tmp_path / "cache")
     with pytest.raises(UserError, match=r"x\.png: not an image, though the filter accepted it"):
         build(broken, tmp_path / "cache")
@@ -230,14 +237,15 @@ def test_a_photo_that_became_unreadable_is_named_and_nothing_is_left(raw: Path, 
 
 def test_a_full_disk_is_told_before_the_work(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(UserError, match=r"the Lab cache needs 0.0 GB, 0.0 are free; a smaller preprocess.image_size"):
+    with pytest.raises(UserError, match=r"the Lab cache needs 159.7 kB, 1.0 kB are free; make room, or set a smaller"):
         build(raw, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ("path,class\na.png,x\n", "needed are path, class and split"),
+        ("path,class\na.png,x\n", "needed are path, class, split"),
+        ("path,class,split\na.png,x,train\n", "and sha256"),
         ("path,class,split\na.png,x,exam\n", r"split \(one of train, validation, test\)"),
         ("path,class,split\n", "no photos"),
     ],
@@ -255,12 +263,13 @@ def test_what_is_no_cache_is_refused(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no split 'exam'; allowed: train, validation, test"):
         cache.split("exam")
     (tmp_path / "train.npy").write_bytes((tmp_path / "train.npy").read_bytes()[:1000])
-    with pytest.raises(UserError, match="train is damaged"):
+    with pytest.raises(UserError, match=r"train\.npy: damaged, .* delete .* `dvc repro -s -f preprocess`"):
         cache.split("train")
     about = json.loads((tmp_path / "cache.json").read_text())
     (tmp_path / "cache.json").write_text(json.dumps({**about, "format": 0}))
+    write_sums(tmp_path)
     with pytest.raises(UserError, match="another version of tintype"):
         LabCache.open(tmp_path)
     (tmp_path / "cache.json").write_text("{")
-    with pytest.raises(UserError, match=r"cache\.json is damaged"):
+    with pytest.raises(UserError, match=r"cache\.json: damaged"):
         LabCache.open(tmp_path)

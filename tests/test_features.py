@@ -155,6 +155,7 @@ def test_the_networks_are_the_installed_ones_and_no_pickles(folder, network, tmp
     assert not network.training
     assert not any(p.requires_grad for p in network.parameters())
     files = {path.name for path in folder.iterdir()}
+    files.remove("SHA256SUMS")
     assert files == {"features.json", "efficientnet_lite2.safetensors", "perceptual.json", "perceptual.safetensors"}
     assert json.loads((folder / "features.json").read_text()) == {
         "network": "efficientnet_lite",
@@ -188,7 +189,7 @@ def test_in_domain_networks_are_refused_in_one_line(key):
 def test_the_test_photos_are_embedded_as_they_are_shown(folder, network, tmp_path):
     rgb = to_uint8(photos_of_two_hues(3, seed=2)) / 255
     split = split_of(rgb)
-    for name in ("features.json", "efficientnet_lite2.safetensors"):
+    for name in ("features.json", "efficientnet_lite2.safetensors", "SHA256SUMS"):
         shutil.copy(folder / name, tmp_path)
     write_reference(split, tmp_path, ("rgb", "lab_planes"), "cpu")
     truth = load_reference(tmp_path, "cpu").embeddings
@@ -275,7 +276,12 @@ def imagenet_network(imagenet_folder: Path) -> FeatureNetwork:
 def test_what_is_kept_is_no_pickle_and_no_classifier(imagenet_folder):
     files = {path.name: path.stat().st_size for path in imagenet_folder.iterdir() if path.is_file()}
     networks = {"inception", "inception_torchvision", "perceptual", "vgg16"}
-    assert set(files) == {"features.json", "perceptual.json", *(f"{name}.safetensors" for name in networks)}
+    assert set(files) == {
+        "SHA256SUMS",
+        "features.json",
+        "perceptual.json",
+        *(f"{name}.safetensors" for name in networks),
+    }
     assert files["vgg16.safetensors"] == pytest.approx(14_714_688 * 4, rel=1e-3)
     assert files["perceptual.safetensors"] == pytest.approx(7_635_264 * 4, rel=1e-3)  # up to the tenth convolution
     assert files["inception_torchvision.safetensors"] == pytest.approx(21_785_568 * 4, rel=1e-2)

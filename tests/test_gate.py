@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from scipy import stats
 
 from tintype.config import BASELINE_NAMES, load_project
 from tintype.errors import UserError
+from tintype.metrics.registry import metric_of
 from tintype.project.gate.compare import Verdict, compare
 from tintype.project.gate.show import as_json, as_markdown, as_text
 from tintype.project.gate.tolerances import DEVIATIONS, checked, tolerances
@@ -155,6 +157,28 @@ def test_tolerances_are_rounded_up_to_two_digits():
 def test_an_honest_rerun_fails_one_metric_in_2500():
     """As `DEVIATIONS` says: by Student's t, of the difference of two runs over a deviation that ten seeds gave."""
     assert stats.t.sf(DEVIATIONS / math.sqrt(2), df=9) == pytest.approx(1 / 2500, rel=0.05)
+
+
+def test_each_seed_of_the_default_project_passes_by_the_tolerances_of_the_others():
+    """As often as Student's t says: the gate is told of one seed's run what it would say of another's."""
+    seed_metrics = pd.read_csv(CHECKOUT / "report/spread.csv")
+    trained = seed_metrics[~seed_metrics["row"].isin(BASELINE_NAMES)]
+
+    def share_worse(deviations: float) -> float:
+        worse = []
+        for _, runs in trained.groupby("row"):
+            for name in runs.columns.drop(["row", "seed"]):
+                values = runs[name].dropna().to_numpy()
+                for i in range(len(values)):
+                    others = np.delete(values, i)
+                    tolerance = deviations * others.std(ddof=1)
+                    away = values[i] - others
+                    losses = {"max": -away, "min": away, None: np.abs(away)}[metric_of(name).direction]
+                    worse += list(losses > tolerance)
+        return float(np.mean(worse))
+
+    assert share_worse(DEVIATIONS) < 1 / 500  # of a metric of a row; 8 degrees of freedom say 1 / 1,800
+    assert share_worse(3) > 1 / 100
 
 
 def test_the_default_projects_tolerances_are_those_of_its_seeds():

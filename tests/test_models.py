@@ -479,7 +479,11 @@ def test_saved_and_loaded_is_the_same(tmp_path, classes):
     torch.testing.assert_close(loaded(x).chroma, generator.eval()(x).chroma)
     for name, value in generator.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["generator.json", "generator.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "SHA256SUMS",
+        "generator.json",
+        "generator.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -509,6 +513,7 @@ def test_a_card_of_before_the_other_generators_still_loads(tmp_path):
         "image_size": 32,
     }
     (tmp_path / "generator.json").write_text(json.dumps(card))
+    (tmp_path / "SHA256SUMS").unlink()
     assert load_generator(tmp_path)[1].generator == SMALL
 
 
@@ -529,6 +534,7 @@ def test_damaged_files_are_refused(tmp_path):
     save_generator(tmp_path, build_generator(SMALL, 0, 32), config=SMALL, classes=[], image_size=32)
     card, weights = tmp_path / "generator.json", tmp_path / "generator.safetensors"
     good = card.read_text()
+    (tmp_path / "SHA256SUMS").unlink()  # a model of an earlier version
     card.write_text(json.dumps(json.loads(good) | {"classes": ["a", "b"]}))  # claims a branch that has no weights
     with pytest.raises(ValueError, match=r"not a saved generator.*class_branch"):
         load_generator(tmp_path)

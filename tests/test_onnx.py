@@ -298,6 +298,7 @@ def test_files_of_earlier_versions_are_read(exported, tmp_path):
     old = {key: values[key] for key in ("name", "image_size", "stride", "dropouts", "version")}
     assert set(values) - set(old) == {"generator", "card", "chroma_stride"}
     entry.value = json.dumps(old)
+    assert model.metadata_props.pop().key == "sha256"
     onnx.save(model, tmp_path / "old.onnx")
     backend = load_backend(tmp_path / "old.onnx")
     assert (backend.card, backend.metadata.generator) == (None, None)

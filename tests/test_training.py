@@ -27,7 +27,7 @@ from tintype.data.cache import LabCache
 from tintype.data.cache_builder import build_cache
 from tintype.data.lab_codes import decode
 from tintype.errors import UserError
-from tintype.files import replacing
+from tintype.files import replacing, sha256_of
 from tintype.losses import Criterion
 from tintype.models import build_generator
 from tintype.training import fit, loop, step
@@ -75,7 +75,8 @@ def cache(tmp_path_factory):
     for i in range(25):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(folder / "photos" / f"{i}.png")
-        lines.append(f"{i}.png,{'ab'[i % 2]},{'train' if i < 16 else 'validation'},{SIZE},{SIZE},{i}")
+        sha256 = sha256_of(folder / "photos" / f"{i}.png")
+        lines.append(f"{i}.png,{'ab'[i % 2]},{'train' if i < 16 else 'validation'},{SIZE},{SIZE},{sha256}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     build_cache(folder, folder / "manifest.csv", Preprocess(image_size=SIZE), 10**6, folder / "cache", workers=1)
     return LabCache.open(folder / "cache")
@@ -509,12 +510,6 @@ def test_bfloat16_trains_alike(cache, tmp_path):
     assert half.curves[-1]["l2"] != full.curves[-1]["l2"]
 
 
-def test_divergence_stops_the_training(cache, checkpoint):
-    with pytest.raises(FloatingPointError, match=r"epoch 1 \(phase adversarial, lr 0.001\): .*l1 is (inf|nan)"):
-        train(make_row(loss=Loss(l1_weight=1e39)), cache, checkpoint, checkpoint_every_s=0)
-    assert not checkpoint.exists()
-
-
 def test_curves_as_csv(tmp_path):
     write_curves(tmp_path / "curves.csv", [{"epoch": 1, "l1": 0.5}, {"epoch": 2, "l1": 0.25, "class": 1.0}])
     with (tmp_path / "curves.csv").open() as file:
@@ -648,7 +643,7 @@ def test_a_checkpoint_that_does_not_fit_or_is_damaged_is_ignored(cache, tmp_path
     assert f"{checkpoint}: ignored, it is of other params, photos or code" in capsys.readouterr().err
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     assert same_weights(train(make_row(), cache, checkpoint).generator, want.generator)
-    assert f"{checkpoint}: ignored, it cannot be read" in capsys.readouterr().err
+    assert f"{checkpoint}: damaged, set aside as row.pt.damaged; training starts over" in capsys.readouterr().err
 
 
 def test_checkpoints_are_not_written_more_often_than_asked_for(cache, checkpoint):
@@ -725,7 +720,7 @@ def test_two_processes_train_one_generator(cache, tmp_path):
 def test_a_checkpoint_is_of_the_code_that_dvc_trains_again_for():
     package = CHECKOUT / "src/tintype"
     stage, loop = closure(CHECKOUT / "stages/train.py"), closure(package / "training/loop.py")
-    of_the_stage = {"stages/_stage.py", "stages/train.py", "src/tintype/training/curves.py"}  # it writes the curves
+    of_the_stage = {"stages/_ending.py", "stages/_stage.py", "stages/train.py", "src/tintype/training/curves.py"}
     assert {str(file.relative_to(CHECKOUT)) for file in set(stage) - set(loop)} == of_the_stage
     assert set(loop) <= set(stage)
 

@@ -16,7 +16,7 @@ from skimage.transform import resize
 from tintype import Colorizer
 from tintype.errors import UserError
 from tintype.images.opening import UnreadablePhoto
-from tintype.video.colorize import SUFFIXES, colorize_video
+from tintype.video.colorize import CONTAINERS, SUFFIXES, colorize_video
 from tintype.video.flicker import SteadyChroma
 from tintype.video.reader import PRECISE, VideoReader
 
@@ -61,11 +61,12 @@ def clip(
     trc=None,
     seconds=None,
     fast=False,
+    rated=False,
 ):
     """A clip with a tone beside it."""
     pictures = [scene()] * FRAMES if pictures is None else pictures
     height, width = pictures[0].shape[:2]
-    base = Fraction(1, RATE) if path.suffix == ".avi" else Fraction(1, 240)
+    base = Fraction(1, RATE) if rated or path.suffix == ".avi" else Fraction(1, 240)
     with av.open(str(path), "w", container_options={"movflags": "+faststart"} if fast else {}) as file:
         file.metadata["title"] = "A clip"
         video = file.add_stream(codec, rate=RATE)
@@ -80,6 +81,8 @@ def clip(
         if turned:
             video.set_display_rotation(turned)
         tone = file.add_stream(sound, rate=48000, layout="mono") if sound else None
+        if sound == "wmav2":
+            tone.bit_rate = 64_000  # of its default it knows nothing
         for index, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24" if picture.ndim == 3 else "gray")
             frame = frame.reformat(format=pix_fmt, dst_color_range=color_range, interpolation=PRECISE)
@@ -142,6 +145,137 @@ def test_color_comes_and_size_lightness_times_and_sound_stay(name, made, tmp_pat
         assert {key.lower(): value for key, value in file.metadata.items()}["title"] == "A clip"
 
 
+OLD_KINDS = {
+    ".mpg": {"codec": "mpeg2video", "sound": "mp2"},
+    ".mpeg": {"codec": "mpeg1video", "sound": "mp2"},
+    ".ts": {"codec": "libx264", "sound": "aac"},
+    ".mts": {"codec": "libx264", "sound": "ac3"},
+    ".m2ts": {"codec": "mpeg2video", "sound": "ac3"},
+    ".wmv": {"codec": "wmv2", "sound": "wmav2"},
+    ".flv": {"codec": "flv", "sound": "libmp3lame"},
+    ".3gp": {"codec": "mpeg4", "sound": "aac"},
+}
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES - set(CONTAINERS)))
+def test_kinds_that_are_only_read_become_mp4(suffix, tmp_path):
+    source, out = clip(tmp_path / f"a{suffix}", [scene()] * 24, rated=True, **OLD_KINDS[suffix]), tmp_path / "a.mp4"
+    colorize_video(source, out, constant(12, 18))
+    (before, times), (after, new_times) = frames(source), frames(out)
+    assert len(after) == len(before) == 24
+    assert np.subtract(new_times, new_times[0]) == pytest.approx(np.subtract(times, times[0]), abs=2e-3)
+    assert 0 <= new_times[0] < 0.2  # whatever the source's clock showed
+    difference = lab(after[12])[..., 0] - lab(before[12])[..., 0]
+    assert abs(difference.mean()) < 0.3
+    np.testing.assert_allclose(np.median(lab(after[12])[..., 1:], axis=(0, 1)), [12, 18], atol=2)
+    assert sound(out)[0][1] - new_times[0] == pytest.approx(sound(source)[0][1] - times[0], abs=0.08)
+    with av.open(str(out)) as file:
+        heard = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    assert len(heard) == pytest.approx(48000, rel=0.1)
+    assert np.abs(heard[4800:-4800]).max() > 0.1
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mpg"])
+def test_recordings_that_were_joined_go_on(suffix, tmp_path):
+    """As by `cat`: the clock of the second starts again."""
+    part = clip(tmp_path / f"part{suffix}", [scene()] * 48, rated=True, **OLD_KINDS[suffix])
+    source, out = tmp_path / f"joined{suffix}", tmp_path / "out.mp4"
+    source.write_bytes(part.read_bytes() * 2)
+    colorize_video(source, out, constant(5, 5))
+    times = frames(out)[1]
+    assert len(times) == len(frames(source)[1]) > 90
+    assert np.diff(times).min() > 0
+    assert times[-1] - times[0] == pytest.approx(4, abs=0.7)
+    heard = [time for _, time in sound(out)]
+    assert heard[-1] - heard[0] == pytest.approx(4, abs=0.7)
+
+
+def fields(path, *, codec, size, pix_fmt, options=None, frames=10):
+    """A bar that moves by 4 pixels from field to field: the even lines are taken first."""
+    width, height = size
+    with av.open(str(path), "w") as file:
+        video = file.add_stream(codec, rate=25, options=options or {})
+        video.width, video.height, video.pix_fmt = width, height, pix_fmt
+        for n in range(frames):
+            picture = np.full((height, width), 40, np.uint8)
+            for parity in (0, 1):
+                left = 30 + 4 * (2 * n + parity)
+                picture[parity::2, left : left + 60] = 220
+            frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format=pix_fmt, interpolation=PRECISE)
+            frame.pts, frame.time_base = n, Fraction(1, 25)
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+    return path
+
+
+def combing(pictures):
+    """How much neighboring lines differ beyond lines of the same field, in gray levels."""
+    gray = np.stack([picture[..., 1].astype(float) for picture in pictures])
+    return np.abs(gray[:, :-2] - 2 * gray[:, 1:-1] + gray[:, 2:]).mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("dv.avi", {"codec": "dvvideo", "size": (720, 576), "pix_fmt": "yuv420p"}),
+        (
+            "tv.mp4",
+            {
+                "codec": "libx264",
+                "size": (320, 240),
+                "pix_fmt": "yuv420p",
+                "options": {"x264-params": "tff=1", "flags": "+ildct+ilme"},
+            },
+        ),
+    ],
+)
+def test_interlaced_frames_are_deinterlaced(name, made, tmp_path):
+    source, out = fields(tmp_path / name, **made), tmp_path / "out.mp4"
+    colorize_video(source, out, constant(0, 0))
+    (before, times), (after, new_times) = frames(source), frames(out)
+    assert len(after) == len(before) == 10
+    assert new_times == pytest.approx(times, abs=1e-3)
+    assert combing(before) > 3
+    assert combing(after) < 0.2 * combing(before)
+    with av.open(str(out)) as file:
+        assert not any(frame.interlaced_frame for frame in file.decode(video=0))
+
+
+def test_progressive_frames_are_read_as_they_are(tmp_path):
+    """Even those with lines like an interlaced frame's."""
+    combed = scene().copy()
+    combed[1::2] //= 2
+    source = clip(tmp_path / "a.mkv", [combed] * 4, codec="ffv1", pix_fmt="gray", sound=None)
+    with VideoReader(source, 10**6) as reader:
+        for frame in reader.frames():
+            np.testing.assert_array_equal(frame.pixels, combed)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_tags_of_a_phone_stay(suffix, tmp_path):
+    tags = {
+        "com.apple.quicktime.make": "Apple",
+        "com.apple.quicktime.creationdate": "2019-07-14T12:00:00+0200",
+        "com.apple.quicktime.location.ISO6709": "+48.8584+002.2945/",
+    }
+    plain, source, out = clip(tmp_path / "plain.mov"), tmp_path / "a.mov", tmp_path / f"b{suffix}"
+    with (
+        av.open(str(plain)) as old,
+        av.open(str(source), "w", container_options={"movflags": "use_metadata_tags"}) as new,
+    ):
+        new.metadata.update({**tags, "title": "A clip"})
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    colorize_video(source, out, constant(5, 5))
+    with av.open(str(out)) as file:
+        found = {key.lower(): value for key, value in file.metadata.items()}
+    assert {key: found.get(key.lower()) for key in tags} == tags
+    assert found["title"] == "A clip"
+
+
 def test_a_variable_rate_stays_variable(tmp_path):
     times = [Fraction(n, 240) for n in (0, 10, 20, 60, 65, 70, 130, 140, 150, 160, 170, 230)]
     source = clip(tmp_path / "phone.mp4", times=times)
@@ -166,7 +300,7 @@ def test_what_players_turn_is_written_upright(turned, quarters, tmp_path):
         assert file.streams.video[0].sample_aspect_ratio == (Fraction(4, 3) if quarters == 2 else Fraction(3, 4))
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 def test_odd_sizes_stay(suffix, tmp_path):
     source = clip(tmp_path / "odd.mkv", [scene((97, 65))] * 4, codec="ffv1", pix_fmt="gray", sound=None)
     colorize_video(source, tmp_path / f"out{suffix}", constant(12, 18))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,11 +16,13 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from tintype.errors import UserError
+from tintype.files import readable
 
 TIMEOUT = 30.0  # seconds without an answer
 TRIES = 5  # in a row without new bytes
 PAUSE = 1.0  # seconds before the first retry, doubled before each further one
 CHUNK = 1 << 20  # bytes
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 class NotFetched(Exception):  # noqa: N818 - a finding about the file
@@ -85,7 +88,9 @@ def _download(url: str, part: Path) -> None:
     while True:
         try:
             return _receive(url, part)
-        except (OSError, HTTPException):
+        except (OSError, HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in OF_THE_DISK:  # another try changes nothing
+                raise _DiskFullError(f"{part}: {os.strerror(error.errno)}") from None
             if _size(part) > furthest:
                 furthest, tries = _size(part), 0
             tries += 1
@@ -158,9 +163,7 @@ def _refuse_what_does_not_fit(part: Path, size: int | None) -> None:
     free = shutil.disk_usage(part.parent).free
     needed = 0 if size is None else size - _size(part)
     if needed > free:
-        raise _DiskFullError(
-            f"{part.parent} has {free / 1e9:.1f} GB free, {part.stem} needs {needed / 1e9:.1f} GB more"
-        )
+        raise _DiskFullError(f"{part.parent} has {readable(free)} free, {part.stem} needs {readable(needed)} more")
 
 
 def _size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Files: written atomically, and identified by their hash."""
+"""Files: written atomically where there is room for them, identified by their hash, and checked by it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tintype.errors import UserError
+
+SUMS = "SHA256SUMS"
+"""Name of the file that lists the SHA-256 of each file in its folder, in the format of `sha256sum`."""
 UNFINISHED = ".tintype-"
 """Prefix of the names of files that are being written."""
 
@@ -32,6 +37,51 @@ def folder_hash(folder: Path) -> str:
     listed = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
     listed.sort(key=lambda file: file["relpath"])
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def write_sums(folder: Path) -> None:
+    """Write the hash of each file in `folder` to `SUMS`, by which `verified` knows damaged ones."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != SUMS)
+    with replacing(folder / SUMS) as temporary:
+        temporary.write_text("".join(f"{sha256_of(path)}  {path.name}\n" for path in files), encoding="utf-8")
+
+
+def verified(path: Path, stage: str) -> Path:
+    """Return the path of a file after comparing its content with the hash that was written with it.
+
+    Args:
+        path: of a file in a folder with `SUMS`.
+        stage: of the pipeline, that makes the folder.
+
+    Raises:
+        UserError: the file is damaged, or it or its hash is missing. One line says how to get it back.
+    """
+    folder = path.parent
+    again = f"delete {folder} and run `dvc checkout`, or make it again with `dvc repro -s -f {stage}`"
+    try:
+        found = sha256_of(path)
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{error.filename}: no such file; {again}") from None
+    if f"{found}  {path.name}" not in lines:
+        raise UserError(f"{path}: damaged, its SHA-256 is not the one in {folder / SUMS}; {again}")
+    return path
+
+
+def require_room(folder: Path, needed: int, what: str, advice: str = "make room there") -> None:
+    """Raise `UserError` if a disk has less than `needed` bytes for `what`."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(f"{folder}: {what} needs {readable(needed)}, {readable(free)} are free; {advice}")
+
+
+def readable(size: int) -> str:
+    """Return a number of bytes in the unit that suits it, such as ``12.3 MB``."""
+    amount, units = float(size), iter(("bytes", "kB", "MB", "GB"))
+    unit = next(units)
+    while amount >= 1000 and (larger := next(units, None)):
+        amount, unit = amount / 1000, larger
+    return f"{size} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
 
 
 @contextmanager
@@ -57,4 +107,4 @@ def leftovers(path: Path) -> list[Path]:
 
 
 def _prefix(path: Path) -> str:
-    return f"{UNFINISHED}{hashlib.sha256(path.name.encode()).hexdigest()[:8]}-"
+    return f"{UNFINISHED}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}-"

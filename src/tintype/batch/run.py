@@ -9,19 +9,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from tintype.batch.plan import Task, format_by_name, is_there
+from tintype.batch.plan import Task, format_by_name
+from tintype.batch.search import is_file
+from tintype.batch.side_by_side import side_by_side
 from tintype.errors import UserError
 from tintype.files import UNFINISHED, replacing
 from tintype.images.encoding import encode_photo, lost_metadata
 from tintype.images.formats import CONVERTED, SAME, WRITABLE, format_of
-from tintype.images.opening import UnreadablePhoto, opened
-from tintype.images.photo import Photo, on_white
+from tintype.images.opening import NO_FILE, UnreadablePhoto, opened
 from tintype.images.strips import THREADS
 from tintype.inference.colorizer import Colorizer, Prepared
 from tintype.inference.hints import Hint
@@ -29,10 +28,6 @@ from tintype.video.colorize import colorize_video
 
 BATCH_PIXELS = 1 << 25
 """Total pixels of the photos in one batch. A larger photo is a batch by itself. At most three batches are in memory."""
-COMPARED_SIDE = 2048
-"""Largest side, in pixels, of a photo in a comparison, which is only for viewing."""
-GAP = 16
-"""Pixels between the photos of a comparison."""
 LEAST_MEASURED = 16
 """Minimum short side, in pixels, of a photo that is measured. SSIM's window is 11 pixels wide."""
 FORGOTTEN = 3600
@@ -85,6 +80,7 @@ def colorize_all(
     hints: Sequence[Hint] = (),
     evaluate: bool = False,
     frames: Callable[[Path, int, int], None] | None = None,
+    stop: Callable[[], object] = bool,
 ) -> Iterator[Outcome]:
     """Colorize photos and videos, and yield each outcome as soon as the task is done.
 
@@ -98,6 +94,8 @@ def colorize_all(
         hints: hints for every photo.
         evaluate: write the results again, and compare those of color photos with the originals.
         frames: called with a video, the number of its frames that are done, and their total (0 if it does not say).
+        stop: called again and again. As soon as its answer is true, only the files that are being written are
+            completed. A video is not: nothing of it stays.
     Raises:
         UserError: there is a seed but the model is deterministic; or nothing more can be written, as when the disk is
             full, so that going on is of no use.
@@ -105,11 +103,11 @@ def colorize_all(
     if seed is not None and not colorizer.backend.stochastic:
         raise UserError("samples: this model has one answer; stochastic are those trained with generator.dropout")
     _tidy({output.parent for task in tasks for output in task.outputs})
-    work = _Work(colorizer, overwrite or evaluate, seed, hints, evaluate)
+    work = _Work(colorizer, overwrite or evaluate, seed, hints, evaluate, stop)
     yield from work.photos([task for task in tasks if not task.is_video])
     for task in tasks:
-        if task.is_video:
-            yield work.video(task, frames)
+        if task.is_video and not stop() and (outcome := work.video(task, frames)):
+            yield outcome
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,7 @@ class _Work:
     seed: int | None
     hints: Sequence[Hint]
     evaluate: bool
+    stop: Callable[[], object]
 
     def photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         batches = _batches(tasks, self.colorizer.options.batch_size, self.colorizer.options.max_pixels)
@@ -126,7 +125,7 @@ class _Work:
         try:
             ahead = [pool.submit(self.prepare, task) for task in next(batches, [])]
             behind: list[Future[Outcome]] = []
-            while ahead:
+            while ahead and not self.stop():
                 upcoming = [pool.submit(self.prepare, task) for task in next(batches, [])]
                 found = [future.result() for future in ahead]
                 ready = [one for one in found if isinstance(one, Ready)]
@@ -140,7 +139,9 @@ class _Work:
                 ]
                 ahead = upcoming
                 del found, ready  # else they stay in memory until the next batch replaces them
-            yield from (future.result() for future in behind)
+            if self.stop():
+                pool.shutdown(cancel_futures=True)
+            yield from (future.result() for future in behind if not future.cancelled())
         finally:
             pool.shutdown(cancel_futures=True)  # files that are being written are completed
 
@@ -190,7 +191,7 @@ class _Work:
                     told = replace(told, lost=() if copied else lost_metadata(photo, wanted))
                     _write(path, task.source.read_bytes() if copied else encode_photo(result, wanted), task.source)
             if task.compare and self.is_wanted(task.compare):
-                _write(task.compare, encode_photo(_side_by_side([photo, *(results or [photo])]), wanted), task.source)
+                _write(task.compare, encode_photo(side_by_side([photo, *(results or [photo])]), wanted), task.source)
             # A photo that is returned unchanged has no prediction to measure.
             measured = self.evaluate and bool(results) and photo.has_color
             if not measured or min(photo.pixels.shape[:2]) < LEAST_MEASURED:
@@ -204,16 +205,32 @@ class _Work:
             return Outcome(task, _reason(error))
 
     def is_wanted(self, path: Path) -> bool:
-        return self.overwrite or not is_there(path)
+        return self.overwrite or not is_file(path)
 
-    def video(self, task: Task, frames: Callable[[Path, int, int], None] | None) -> Outcome:
+    def video(self, task: Task, frames: Callable[[Path, int, int], None] | None) -> Outcome | None:
+        """Colorize a video. None: it was stopped."""
         (out,) = task.results
+
+        def told(done: int, total: int) -> None:
+            if self.stop():
+                raise _Stopped
+            if frames is not None:
+                frames(task.source, done, total)
+
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            colorize_video(task.source, out, self.colorizer, progress=frames and partial(frames, task.source))
+            colorize_video(task.source, out, self.colorizer, progress=told)
             return Outcome(task)
+        except _Stopped:
+            return None
         except Exception as error:
+            if isinstance(error, UserError) and getattr(error.__cause__, "errno", None) in HOPELESS:
+                raise
             return Outcome(task, _reason(error))
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """Raised while a video is being colorized, because the run is to stop."""
 
 
 def _batches(tasks: Iterable[Task], size: int, max_pixels: int) -> Iterator[list[Task]]:
@@ -239,14 +256,17 @@ def _pixels(path: Path, max_pixels: int) -> int:
     try:
         with opened(path, max_pixels) as image:
             return image.width * image.height
-    except UnreadablePhoto:
+    except (UnreadablePhoto, OSError):
         return 0
 
 
 def _tidy(folders: Iterable[Path]) -> None:
     """Remove the files that killed runs left behind."""
     for folder in folders:
-        for path in folder.glob(f"{UNFINISHED}*"):
+        paths: list[Path] = []
+        with contextlib.suppress(OSError):
+            paths = list(folder.glob(f"{UNFINISHED}*"))
+        for path in paths:
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > FORGOTTEN:
                     path.unlink()
@@ -269,26 +289,15 @@ def _write(path: Path, content: bytes, source: Path) -> None:
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def _side_by_side(photos: Sequence[Photo]) -> Photo:
-    """Return a photo and its results from left to right, as a photo that is stored in a file like the first one."""
-    images = [on_white(photo.to_image()).convert("RGB") for photo in photos]
-    for image in images:
-        image.thumbnail((COMPARED_SIDE, COMPARED_SIDE))
-    width, height = images[0].size
-    sheet = Image.new("RGB", (len(images) * (width + GAP) - GAP, height), "white")
-    for index, image in enumerate(images):
-        sheet.paste(image, (index * (width + GAP), 0))
-    stored = {
-        key: value
-        for key, value in photos[0].metadata.items()
-        if key not in ("exif", "xmp", "iptc", "texts", "comment")
-    }
-    return Photo(np.asarray(sheet), None, photos[0].format, stored)
-
-
 def _reason(error: Exception) -> str:
     """Return the reason why a photo failed, on one line."""
     if isinstance(error, MemoryError):
         return "not enough memory"
+    # A photo may be unreadable because the operating system says so; then its reason is the true one.
+    cause = error.__cause__ if isinstance(error, UnreadablePhoto) else error
+    if isinstance(cause, FileNotFoundError):
+        return NO_FILE
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
     text = " ".join(str(error).split())
     return text if text and isinstance(error, (UnreadablePhoto, ValueError)) else f"{type(error).__name__}: {text}"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Sequence
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from tintype.batch.plan import Plan, Task
+    from tintype.batch.plan import Task
     from tintype.batch.run import Outcome
     from tintype.inference.hints import Hint
 
@@ -21,8 +21,8 @@ FormatName = Literal["same", "jpeg", "png", "webp", "tiff", "avif", "bmp"]
 SHOWN = 20
 """Photos whose metrics are printed; all are in the CSV."""
 METRICS_CSV = "evaluate.csv"
-INTERRUPTED = 130
-"""The exit status of what Ctrl-C ended, as shells have it."""
+BY_SIGNAL = 128
+"""Exit status of a run that was asked to end, less the signal's number, as shells have it: 130 for Ctrl-C."""
 
 
 def colorize(
@@ -77,11 +77,13 @@ def colorize(
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Write this many versions of each photo: name-1.jpg and so on.", show_default=False),
+        typer.Option(
+            min=1, max=1000, help="Write this many versions of each photo: name-1.jpg and so on.", show_default=False
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of --samples. Default: 0.", show_default=False),
+        typer.Option(min=0, max=1 << 62, help="Seed of --samples. Default: 0.", show_default=False),
     ] = None,
     format: Annotated[FormatName, typer.Option(help="Format of the results; same keeps each photo's own.")] = "same",
     compare: Annotated[
@@ -103,7 +105,8 @@ def colorize(
 
     Results have the photos' own size and sharpness. A folder's tree and names are kept, formats too, with EXIF,
     resolution and 16 bits. No input is written over; --overwrite and --evaluate replace whatever has a result's name. A
-    run that was interrupted goes on where it was. Exit 0: all done. 1: some failed; they are named. 2: an error.
+    run that was interrupted goes on where it was. Exit 0: all done. 1: some failed; they are named. 2: an error. 130 or
+    143: interrupted by Ctrl-C or SIGTERM; the files that were being written are complete.
 
     \b
     tintype colorize grandmother.jpg
@@ -111,6 +114,10 @@ def colorize(
     tintype colorize 'scans/**/*.tif' -o out --format jpeg
     tintype colorize clip.mp4 -o clip-in-color.mp4
     """
+    from tqdm import tqdm
+
+    from tintype.batch import summary
+    from tintype.batch.interruption import noted_signals
     from tintype.batch.plan import plan
     from tintype.batch.run import colorize_all, remaining
     from tintype.errors import UserError
@@ -118,24 +125,27 @@ def colorize(
 
     planned = plan(photos, out, format=format, samples=samples, compare=compare)
     hints = [_hint(text) for text in hint or ()]
-    _refuse_clashes(planned.tasks, hints, samples, seed, compare, evaluate, keep_color)
+    _refuse_clashes(planned.tasks, hints, samples, seed, evaluate, keep_color)
 
     tasks = remaining(planned.tasks, overwrite=overwrite, evaluate=evaluate)
+    already = len(planned.tasks) - len(tasks)
     outcomes: list[Outcome] = []
-    interrupted = False
+    done: Iterator[Outcome] = iter(())
+    received: list[int] = []
     stopped: UserError | None = None
     if tasks:
-        from tqdm import tqdm
-
-        colorizer = Colorizer.load(
-            model,
-            backend=backend,
-            device=device,
-            size=size,
-            batch_size=batch_size,
-            saturation=saturation,
-            keep_color=keep_color,
-        )
+        try:
+            colorizer = Colorizer.load(
+                model,
+                backend=backend,
+                device=device,
+                size=size,
+                batch_size=batch_size,
+                saturation=saturation,
+                keep_color=keep_color,
+            )
+        except KeyboardInterrupt:
+            raise typer.Exit(BY_SIGNAL + signal.SIGINT) from None
         _make(planned.folder or planned.tasks[0].results[0].parent)
         done = colorize_all(
             tasks,
@@ -145,26 +155,34 @@ def colorize(
             hints=hints,
             evaluate=evaluate,
             frames=_frames(),
+            stop=lambda: received,
         )
+    with noted_signals(received):
         try:
-            for outcome in tqdm(done, total=len(tasks), desc="colorize", unit="file", disable=None):
+            for outcome in tqdm(done, total=len(tasks), desc="colorize", unit="file", disable=None if tasks else True):
                 outcomes.append(outcome)
         except KeyboardInterrupt:
-            interrupted = True
+            received.append(signal.SIGINT)
         except UserError as error:
             stopped = error
             if not outcomes:
                 raise
-    if evaluate:
-        _print_metrics(outcomes)
-    failed = _print_summary(planned, outcomes, len(planned.tasks) - len(tasks))
-    if stopped:
-        raise stopped
-    if evaluate and planned.folder:
-        _write_metrics(outcomes, planned.folder / METRICS_CSV)
-    if interrupted:
-        typer.echo("interrupted; the same command goes on from here", err=True)
-    raise typer.Exit(INTERRUPTED if interrupted else 1 if failed else 0)
+        if evaluate:
+            _print_metrics(outcomes)
+        failures = summary.failures(planned, outcomes)
+        for line in summary.done(planned, outcomes, already):
+            typer.echo(line)
+        for line in [*summary.notes(outcomes), *failures]:
+            typer.echo(line, err=True)
+        if stopped:
+            raise stopped
+        if evaluate and planned.folder:
+            _write_metrics(outcomes, planned.folder / METRICS_CSV)
+    if received:
+        goes_on = "" if overwrite or evaluate else "; the same command goes on from here"
+        typer.echo(f"interrupted{goes_on}", err=True)
+        raise typer.Exit(BY_SIGNAL + received[0])
+    raise typer.Exit(1 if failures else 0)
 
 
 def _hint(text: str) -> Hint:
@@ -199,8 +217,8 @@ def _make(folder: Path) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        with tempfile.TemporaryFile(dir=folder):  # only the attempt shows why not
+            pass
     except OSError as error:
         raise UserError(f"-o: {folder} cannot be written to: {error.strerror}") from error
 
@@ -210,7 +228,6 @@ def _refuse_clashes(
     hints: Sequence[Hint],
     samples: int | None,
     seed: int | None,
-    compare: bool,
     evaluate: bool,
     keep_color: bool,
 ) -> None:
@@ -231,35 +248,17 @@ def _refuse_clashes(
             raise UserError(f"--evaluate {option}: allowed is one of the two")
         if keep_color and is_set and option != "--keep-color":
             raise UserError(f"--keep-color {option}: allowed is one of the two")
-    if videos := [task.source for task in tasks if task.is_video]:
-        for option, is_set in (("--samples", samples), ("--compare", compare), ("--hint", hints)):
-            if is_set:
-                raise UserError(f"{option}: is for photos; {videos[0]} is a video")
+    if hints and tasks and tasks[0].is_video:
+        raise UserError(f"--hint: is for photos; {tasks[0].source} is a video")
 
 
-def _print_summary(planned: Plan, outcomes: Sequence[Outcome], skipped: int) -> bool:
-    """Tell what was done; whether something failed."""
-    from tintype.batch.notes import notes
-
-    failed = [outcome for outcome in outcomes if outcome.error]
-    done = [outcome.task for outcome in outcomes if not outcome.error]
-    where = planned.folder or planned.tasks[0].results[0]
-    typer.echo(f"{len(done)} in color: {where}" + (f" ({skipped} were there already)" if skipped else ""))
-    for line in notes(outcomes):
-        typer.echo(line, err=True)
-    if failed:
-        typer.echo(f"{len(failed)} failed:", err=True)
-    for outcome in failed:
-        typer.echo(f"  {outcome.task.source}: {outcome.error}", err=True)
-    return bool(failed)
-
-
-def _measured(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
-    return {str(outcome.task.source): outcome.metrics for outcome in outcomes if outcome.metrics}
+def _measured(outcomes: Sequence[Outcome]) -> dict[Path, dict[str, float]]:
+    return {outcome.task.source: outcome.metrics for outcome in outcomes if outcome.metrics}
 
 
 def _print_metrics(outcomes: Sequence[Outcome]) -> None:
     from tintype.batch.comparison import mean, table
+    from tintype.batch.summary import shown
 
     measured = _measured(outcomes)
     unmeasured = sum(not outcome.error and not outcome.metrics for outcome in outcomes)
@@ -268,12 +267,13 @@ def _print_metrics(outcomes: Sequence[Outcome]) -> None:
     if not measured:
         return
     overall = mean(list(measured.values()))
-    shown = dict(list(measured.items())[:SHOWN])
-    typer.echo(table({**shown, f"mean of {len(measured)}": overall}))
+    first = {shown(path): metrics for path, metrics in list(measured.items())[:SHOWN]}
+    typer.echo(table({**first, f"mean of {len(measured)}": overall}))
 
 
 def _write_metrics(outcomes: Sequence[Outcome], path: Path) -> None:
     from tintype.batch.comparison import NAMES
+    from tintype.batch.summary import as_text
     from tintype.data.curation import write_table
     from tintype.errors import UserError
     from tintype.files import replacing
@@ -282,7 +282,7 @@ def _write_metrics(outcomes: Sequence[Outcome], path: Path) -> None:
         return
     try:
         with replacing(path) as temporary:
-            rows = [(name, *metrics.values()) for name, metrics in measured.items()]
+            rows = [(as_text(source), *metrics.values()) for source, metrics in measured.items()]
             write_table(temporary, ("photo", *NAMES), rows)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -10,6 +10,9 @@ from tintype.config.compatibility import conflicts
 from tintype.config.validation import Section, validated
 from tintype.errors import UserError
 
+MAX_WEIGHT = 1e6
+"""Upper limit of the weights of loss terms. Adam squares gradients, and a square over 3e38 is beyond float32."""
+
 
 class Generator(Section):
     """The network that predicts chroma from lightness."""
@@ -91,23 +94,28 @@ class Loss(Section):
     """The loss is the sum of the terms, each with its weight. A weight of 0 costs nothing."""
 
     adversarial: Literal["bce", "lsgan", "hinge", "wgan", "wgan_gp"] = "bce"
-    adversarial_weight: float = Field(1.0, ge=0)
-    l1_weight: float = Field(100.0, ge=0, description="mean absolute error in `space`")
-    l2_weight: float = Field(0.0, ge=0, description="mean squared error in `space`")
+    adversarial_weight: float = Field(1.0, ge=0, le=MAX_WEIGHT)
+    l1_weight: float = Field(100.0, ge=0, le=MAX_WEIGHT, description="mean absolute error in `space`")
+    l2_weight: float = Field(0.0, ge=0, le=MAX_WEIGHT, description="mean squared error in `space`")
     space: Literal["network", "rgb"] = Field(
         "network", description="for l1 and l2: the generator's own planes and units, or sRGB in [0, 1]"
     )
-    perceptual_weight: float = Field(0.0, ge=0, description="needs features.perceptual")
+    perceptual_weight: float = Field(0.0, ge=0, le=MAX_WEIGHT, description="needs features.perceptual")
     class_weight: float = Field(
-        0.0, ge=0, description="over 0: the generator gets a class branch, and the photos need classes"
+        0.0, ge=0, le=MAX_WEIGHT, description="over 0: the generator gets a class branch, and the photos need classes"
     )
-    bins_weight: float = Field(0.0, ge=0, description="cross-entropy, for generator.head: classification")
+    bins_weight: float = Field(
+        0.0, ge=0, le=MAX_WEIGHT, description="cross-entropy, for generator.head: classification"
+    )
     rebalancing: bool = Field(True, description="bins: give rare colors more weight (arXiv:1603.08511, section 2.2)")
     colorfulness_weight: float = Field(
-        0.0, ge=0, description="1 - colorfulness / 100 of the prediction (DDColor, arXiv:2212.11613, equation 6)"
+        0.0,
+        ge=0,
+        le=MAX_WEIGHT,
+        description="1 - colorfulness / 100 of the prediction (DDColor, arXiv:2212.11613, equation 6)",
     )
     real_label: float = Field(0.9, gt=0.5, le=1, description="bce, lsgan: one-sided label smoothing")
-    gradient_penalty_weight: float = Field(10.0, ge=0, description="wgan_gp only")
+    gradient_penalty_weight: float = Field(10.0, ge=0, le=MAX_WEIGHT, description="wgan_gp only")
     weight_clip: float = Field(
         0.01, gt=0, description="wgan only: the discriminator's weights are clipped to [-clip, clip]"
     )

@@ -27,9 +27,9 @@ RENAMED = {
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, without unknown keys or silent conversions ('32' is not 32)."""
+    """Base of all sections: immutable, without unknown keys, silent conversions ('32' is not 32) and infinities."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)
@@ -62,7 +62,7 @@ def read_params(params: Path) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(params.read_text())
     except FileNotFoundError:
         raise UserError(f"{params}: no such file; a project has a params.yaml (`tintype init` writes one)") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # RecursionError: nested too deeply, or in itself
         raise UserError(f"{params}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{params}: allowed is a mapping of sections, found {type(values).__name__}")

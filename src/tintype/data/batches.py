@@ -121,7 +121,7 @@ class Batches:
         """
         return len(self._codes) // self.batch_size if self.batch_size else 0
 
-    def epoch(self, n: int, image_size: int | None = None) -> Iterator[Batch]:
+    def epoch(self, n: int, image_size: int | None = None, first: int = 0) -> Iterator[Batch]:
         """Return the shuffled batches of epoch `n`. They depend only on the seed and `n`, on any machine and device.
 
         Flipped photos come first in a batch, so that flipped and other photos are one piece each. The order within a
@@ -130,13 +130,14 @@ class Batches:
         Args:
             n: from 0.
             image_size: side of the photos, pixels. None keeps the cache's size.
+            first: number of the batch to start with, from 0.
         """
         rng = torch.Generator().manual_seed((self._seed * 1_000_003 + n) % 2**63)
         order = torch.randperm(len(self._codes), generator=rng)
         flipped = torch.rand(len(self._codes), generator=rng) < self._flip
 
         steps = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
-        steps = steps[:, self._rank :: self._world]
+        steps = steps[first:, self._rank :: self._world]
         flipped_first = flipped[steps].int().argsort(dim=1, descending=True, stable=True)
         shuffled = steps.gather(1, flipped_first)
         batches = self._batches(shuffled.unbind(), flipped[steps].sum(dim=1).tolist())
@@ -157,7 +158,7 @@ class Batches:
 
     def _batches(self, steps: Sequence[Tensor], flipped: Sequence[int]) -> Iterator[Batch]:
         """Yield one batch per step: the photos `steps[i]`, of which the first `flipped[i]` are mirrored."""
-        if len(self._codes) == 0:
+        if len(self._codes) == 0 or len(steps) == 0:
             return
         # Move all row numbers to the device at once, so that no step waits for its own.
         on_device = torch.cat(list(steps)).to(self._device).split([len(rows) for rows in steps])

@@ -1,7 +1,8 @@
 """The Lab cache: every kept photo at the networks' size, as Lab codes in one large array per split.
 
 The cache is a folder. Each split has ``<split>.npy`` (N, 3, size, size) and ``<split>.csv`` (path and class, in the
-array's order). ``cache.json`` is written last: if it exists, the cache is complete.
+array's order). ``cache.json`` is written last: if it exists, the cache is complete. ``SHA256SUMS`` has the hashes of
+these files. Each is compared with its hash when it is opened.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import numpy as np
 from tintype.data.curation import read_table
 from tintype.data.lab_codes import Precision
 from tintype.errors import UserError
+from tintype.files import verified
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 1
+STAGE = "preprocess"
+"""The stage that makes the cache."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +69,24 @@ class LabCache:
 
     @classmethod
     def open(cls, folder: Path) -> LabCache:
-        """Open the cache in `folder`. Raises `UserError` if the folder holds no complete cache."""
-        try:
-            about = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{folder}: no Lab cache (no cache.json); the stage preprocess makes one") from None
-        except ValueError:
-            raise UserError(f"{folder}: cache.json is damaged; run the stage preprocess again") from None
+        """Open the cache in `folder`. Raises `UserError` if the folder holds no complete cache of this version."""
+        if not (folder / "cache.json").is_file():
+            raise UserError(f"{folder}: no Lab cache (no cache.json); the stage preprocess makes one")
+        about = json.loads(verified(folder / "cache.json", STAGE).read_text(encoding="utf-8"))
         if about.pop("format", None) != FORMAT:
             raise UserError(f"{folder}: a Lab cache of another version of tintype; run the stage preprocess again")
         return cls(folder=folder, **about)
 
     def split(self, name: str) -> LabSplit:
-        """Return the photos of train, validation or test."""
+        """Return the photos of train, validation or test. All of them are read once, to compare their hash.
+
+        Raises:
+            UserError: the files are damaged.
+        """
         if name not in SPLITS:
             raise ValueError(f"no split {name!r}; allowed: {', '.join(SPLITS)}")
-        try:
-            codes = np.load(self.folder / f"{name}.npy", mmap_mode="r")
-            photos = read_table(self.folder / f"{name}.csv")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.folder}: {name} is damaged ({error}); run the stage preprocess again") from None
-        if not len(codes) == len(photos) == self.photos[name]:
-            raise UserError(f"{self.folder}: {name} is damaged (photos missing); run the stage preprocess again")
+        codes = np.load(verified(self.folder / f"{name}.npy", STAGE), mmap_mode="r")
+        photos = read_table(verified(self.folder / f"{name}.csv", STAGE))
         number = {label: i for i, label in enumerate(self.classes)}
         labels = np.array([number.get(photo["class"], -1) for photo in photos], dtype=np.int64)
         return LabSplit(codes, labels, [photo["path"] for photo in photos], self.classes)

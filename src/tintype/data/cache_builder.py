@@ -19,13 +19,15 @@ from tqdm import tqdm
 from tintype.color.lab import rgb8_to_lab
 from tintype.config import Preprocess
 from tintype.data.cache import FORMAT, SPLITS
-from tintype.data.curation import read_table, write_table
+from tintype.data.curation import machine_failures_named, read_table, write_table
 from tintype.data.lab_codes import CODES, encode
-from tintype.errors import UserError
+from tintype.errors import UserError, machine_failure
+from tintype.files import SUMS, require_room, sha256_of, write_sums
 from tintype.images.decoding import read_rgb
 from tintype.images.opening import UnreadablePhoto
 
 CHUNK = 16  # photos a task: small enough for an even load and a lively progress bar
+AGAIN = "run `dvc repro -f filter`, which gets the photos again"
 
 Photo: TypeAlias = dict[str, str]
 """A row of the manifest."""
@@ -40,7 +42,7 @@ def build_cache(
 
     Args:
         raw: folder whose sub-folder ``photos`` has the files.
-        manifest: CSV with the columns path, class, split.
+        manifest: CSV with the columns path, class, split and sha256.
         config: size, fit and precision.
         max_pixels: pixel limit of a photo, as in the filter.
         out: folder to write.
@@ -48,7 +50,8 @@ def build_cache(
             the result.
 
     Raises:
-        UserError: a photo cannot be read, the manifest is not usable, or the disk is too small.
+        UserError: a photo cannot be read or is not the one that the filter saw, the manifest is not usable, or the disk
+            is too small.
     """
     rows = _read_manifest(manifest)
     classes = sorted({row["class"] for row in rows} - {""})
@@ -58,17 +61,16 @@ def build_cache(
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "cache.json").unlink(missing_ok=True)
-    _check_room(out, len(rows) * int(np.prod(shape)) * dtype.itemsize)
     unfinished = out / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
+    advice = "make room, or set a smaller preprocess.image_size or preprocess.precision = 'uint8', which needs half"
+    require_room(out, len(rows) * int(np.prod(shape)) * dtype.itemsize, "the Lab cache", advice)
     unfinished.mkdir()
     digest = hashlib.sha256()
     try:
         with tqdm(total=len(rows), desc="Lab cache", unit="photo", disable=None) as bar:
             for split, photos in splits.items():
-                codes = np.lib.format.open_memmap(
-                    unfinished / f"{split}.npy", mode="w+", dtype=dtype, shape=(len(photos), *shape)
-                )
+                codes = _allocate(unfinished / f"{split}.npy", dtype, (len(photos), *shape))
                 digest.update(json.dumps([split, str(dtype), codes.shape, [p["class"] for p in photos]]).encode())
                 for done in _fill(codes, photos, raw / "photos", config, max_pixels, workers):
                     digest.update(codes[done].data)
@@ -83,7 +85,8 @@ def build_cache(
             "digest": digest.hexdigest(),
         }
         (unfinished / "cache.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name in (*(f"{split}.{kind}" for split in SPLITS for kind in ("npy", "csv")), "cache.json"):
+        write_sums(unfinished)
+        for name in (*(f"{split}.{kind}" for split in SPLITS for kind in ("npy", "csv")), SUMS, "cache.json"):
             (unfinished / name).replace(out / name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -95,21 +98,23 @@ def _read_manifest(manifest: Path) -> list[Photo]:
     except FileNotFoundError:
         raise UserError(f"{manifest}: no such file; the stage filter writes it") from None
     for row in rows:
-        if row.get("split") not in SPLITS or row.get("class") is None or not row.get("path"):
-            raise UserError(f"{manifest}: needed are path, class and split (one of {', '.join(SPLITS)}), found {row}")
+        if row.get("split") not in SPLITS or row.get("class") is None or not row.get("path") or not row.get("sha256"):
+            splits = ", ".join(SPLITS)
+            raise UserError(f"{manifest}: needed are path, class, split (one of {splits}) and sha256, found {row}")
     if not rows:
         raise UserError(f"{manifest}: no photos")
     return rows
 
 
-def _check_room(out: Path, needed: int) -> None:
-    # A disk that fills up under a memory map kills the process (SIGBUS), so check before.
-    free = shutil.disk_usage(out).free
-    if needed > free:
-        raise UserError(
-            f"{out}: the Lab cache needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} are free; "
-            "a smaller preprocess.image_size or preprocess.precision = 'uint8' needs less"
-        )
+def _allocate(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Create an array in a file, with all of its room on the disk.
+
+    A file with gaps would do as well until the disk is full, and then kill the process that writes into it (SIGBUS).
+    """
+    codes = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return codes
 
 
 def _fill(
@@ -121,13 +126,16 @@ def _fill(
         fitted = _fitter(config)  # one per task: its objects are not documented as thread-safe
         chunk = photos[start : start + CHUNK]
         for row, photo in enumerate(chunk, start):
-            try:
-                rgb = read_rgb(folder / photo["path"], max_pixels)
-            except UnreadablePhoto as error:
-                reason = (
-                    f"{photo['path']}: {error}, though the filter accepted it; run the stages from download on again"
-                )
-                raise UserError(reason) from None
+            path = folder / photo["path"]
+            with machine_failures_named(path, "run the stage again when the machine can read it"):
+                try:
+                    rgb = read_rgb(path, max_pixels)
+                except UnreadablePhoto as error:
+                    if machine_failure(error):
+                        raise
+                    _refuse_changed(path, photo)
+                    raise UserError(f"{path}: {error}, though the filter accepted it; {AGAIN}") from None
+                _refuse_changed(path, photo)  # after the decoding, so that what was decoded is what the filter saw
             codes[row] = encode(rgb8_to_lab(fitted(rgb)), config.precision).numpy()
         return slice(start, start + len(chunk))
 
@@ -137,6 +145,12 @@ def _fill(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _refuse_changed(path: Path, photo: Photo) -> None:
+    """Raise `UserError` if the file is not the one whose hash the filter recorded."""
+    if sha256_of(path) != photo["sha256"]:
+        raise UserError(f"{path}: changed since the filter saw it; {AGAIN}")
 
 
 def _fitter(config: Preprocess) -> Callable[[np.ndarray], np.ndarray]:

@@ -7,16 +7,17 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
 from tintype.config import Filter
-from tintype.errors import UserError
-from tintype.files import sha256_of
+from tintype.errors import UserError, machine_failure
+from tintype.files import sha256_of, write_sums
 from tintype.images.decoding import read_rgb
 from tintype.images.grayscale import is_gray
 from tintype.images.opening import UnreadablePhoto
@@ -80,16 +81,22 @@ def curate(raw: Path, config: Filter, out: Path) -> Summary:
     in train, and within a split the first by path. Splits that are drawn depend on the photos' bytes, their classes and
     the seed. They do not depend on names or order.
 
-    Raises `UserError` if nothing is left for training or for the test, or if a photo is in no split's folder.
+    A photo is only rejected for what its bytes are. If the machine fails to read it, `UserError` is raised.
+
+    Raises:
+        UserError: nothing is left for training or for the test, a photo is in no split's folder, or the machine fails.
     """
     listed = listed_photos(raw, config)
     _split(listed, config, key=lambda p: p.path)  # fail early: what is impossible for all is so for fewer
 
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as pool:  # threads suffice: decoding, hashing and array arithmetic release the GIL
-        found = pool.map(lambda photo: _examine(raw / "photos", photo, config), listed)
-        examined = list(tqdm(found, total=len(listed), desc="filter", unit="photo", disable=None))
+    # threads suffice: decoding, hashing and array arithmetic release the GIL
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            found = pool.map(lambda photo: _examine(raw / "photos", photo, config), listed)
+            examined = list(tqdm(found, total=len(listed), desc="filter", unit="photo", disable=None))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
     kept: dict[bytes, Examined] = {}
     rejected = []
@@ -121,6 +128,7 @@ def curate(raw: Path, config: Filter, out: Path) -> Summary:
     (out / "summary.json").write_text(
         json.dumps(summary._asdict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
+    write_sums(out)
     return summary
 
 
@@ -195,18 +203,35 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def _examine(photos: Path, photo: ListedPhoto, config: Filter) -> Examined:
+    path = photos / photo.path
+    with machine_failures_named(path, "no photo was dropped; run the stage again when the machine can read them all"):
+        # First, and of every photo: this shows whether the machine can read it. Decoders in C hide why they fail.
+        sha256 = sha256_of(path)
+        try:
+            rgb = read_rgb(path, max_pixels=config.max_pixels)
+        except UnreadablePhoto as error:
+            if machine_failure(error):
+                raise
+            return Examined(*photo, error.reason)
+        height, width = rgb.shape[:2]
+        if min(height, width) < config.min_side:
+            return Examined(*photo, TOO_SMALL)
+        if is_gray(rgb, config.chroma_threshold):
+            return Examined(*photo, GRAYSCALE)
+        pixels = hashlib.sha256(f"{width}x{height}".encode())
+        pixels.update(rgb.data)
+        return Examined(*photo, "", width, height, sha256, pixels.digest())
+
+
+@contextmanager
+def machine_failures_named(path: Path, advice: str) -> Iterator[None]:
+    """Raise a failure of the machine inside the block as a `UserError` that names the photo at `path`."""
     try:
-        rgb = read_rgb(photos / photo.path, max_pixels=config.max_pixels)
-    except UnreadablePhoto as error:
-        return Examined(*photo, error.reason)
-    height, width = rgb.shape[:2]
-    if min(height, width) < config.min_side:
-        return Examined(*photo, TOO_SMALL)
-    if is_gray(rgb, config.chroma_threshold):
-        return Examined(*photo, GRAYSCALE)
-    pixels = hashlib.sha256(f"{width}x{height}".encode())
-    pixels.update(rgb.data)
-    return Examined(*photo, "", width, height, sha256_of(photos / photo.path), pixels.digest())
+        yield
+    except Exception as error:
+        if failure := machine_failure(error):
+            raise UserError(f"{path}: {failure.removeprefix(f'{path}: ')}; {advice}") from None
+        raise
 
 
 P = TypeVar("P", ListedPhoto, Examined)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tintype.config import Features
+from tintype.files import verified, write_sums
 
 if TYPE_CHECKING:
     from tintype.features.network import FeatureNetwork
@@ -41,11 +42,12 @@ def make_features(config: Features, out: Path) -> None:
     perceptual_weights.make(config, out)
     if config.fid_torchvision:
         torchvision_inception.make(out)
+    write_sums(out)
 
 
 def load_features(folder: Path, device: torch.device | str = "cpu") -> FeatureNetwork:
     """Return the feature network that `make_features` wrote to `folder`, frozen and in eval mode, on `device`."""
-    card = json.loads((folder / CARD).read_text())
+    card = json.loads(verified(folder / CARD, "features").read_text())
     network: FeatureNetwork = _networks(card["network"]).load(folder, card)
     return network.requires_grad_(False).eval().to(device)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tintype.features.backbones import LITE_MEAN, LITE_STD, PACKAGED, imagenet_weights
 from tintype.features.network import FeatureNetwork
+from tintype.files import verified
 
 if TYPE_CHECKING:
     from timm.models.efficientnet import EfficientNet
@@ -87,5 +88,5 @@ def load(folder: Path, card: dict[str, Any]) -> EfficientNetLite2:
     """Return the network that `make` wrote."""
     with torch.random.fork_rng(devices=[]):  # the constructor draws random weights first
         network = EfficientNetLite2()
-    network.network.load_state_dict(load_file(folder / WEIGHTS))
+    network.network.load_state_dict(load_file(verified(folder / WEIGHTS, "features")))
     return network

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tintype.features.network import FeatureNetwork
 from tintype.features.published_weights import PUBLISHED, fetch_weights
+from tintype.files import verified
 
 FILES = ("inception", "vgg16")
 """Keys of `PUBLISHED`."""
@@ -73,4 +74,4 @@ def make(out: Path) -> dict[str, Any]:
 
 def load(folder: Path, card: dict[str, Any]) -> ImageNet:
     """Return the networks that `make` wrote."""
-    return ImageNet(**{name: load_file(folder / f"{name}.safetensors") for name in FILES})
+    return ImageNet(**{name: load_file(verified(folder / f"{name}.safetensors", "features")) for name in FILES})

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tintype.features.backbones import Backbone
+from tintype.files import verified
 
 CARD = "perceptual.json"
 WEIGHTS = "perceptual.safetensors"
@@ -111,10 +112,10 @@ def load_perceptual(folder: Path, device: torch.device | str = "cpu") -> Percept
 
     It is None if the project has none ("none").
     """
-    card = json.loads((folder / CARD).read_text())
+    card = json.loads(verified(folder / CARD, "features").read_text())
     if card["network"] == "none":
         return None
     with torch.random.fork_rng(devices=[]):  # the constructors draw random weights first
         network: PerceptualNetwork = {"efficientnet_lite": EfficientNetLite1, "imagenet": VGG16}[card["network"]]()
-    network.load_state_dict(load_file(folder / WEIGHTS))
+    network.load_state_dict(load_file(verified(folder / WEIGHTS, "features")))
     return network.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)

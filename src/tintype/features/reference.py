@@ -22,6 +22,7 @@ from tintype.data.cache import LabSplit
 from tintype.data.lab_codes import decode
 from tintype.features import load_features, load_torchvision_inception
 from tintype.features.network import FeatureNetwork
+from tintype.files import verified, write_sums
 
 if TYPE_CHECKING:
     from tintype.features.torchvision_inception import TorchvisionInception
@@ -93,9 +94,10 @@ def write_reference(split: LabSplit, folder: Path, spaces: Iterable[str], device
     """Embed a split with the networks in `folder`, and write the embeddings to the same folder."""
     features, inception = load_features(folder, device), load_torchvision_inception(folder, device)
     save_file(dict(make_reference(split, features, spaces, device, inception).embeddings), folder / FILE)
+    write_sums(folder)
 
 
 def load_reference(folder: Path, device: torch.device | str) -> Reference:
     """Load the embeddings that `write_reference` wrote, and the networks in the same folder."""
     features, inception = load_features(folder, device), load_torchvision_inception(folder, device)
-    return Reference(features, load_file(folder / FILE), torch.device(device), inception)
+    return Reference(features, load_file(verified(folder / FILE, "features")), torch.device(device), inception)

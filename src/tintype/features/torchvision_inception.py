@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tintype.features.published_weights import PUBLISHED, fetch_weights
+from tintype.files import SUMS, verified
 
 WEIGHTS = "inception_torchvision.safetensors"
 UNUSED = ("AuxLogits.", "fc.")
@@ -46,9 +47,10 @@ def make(out: Path) -> None:
 
 def load(folder: Path) -> TorchvisionInception | None:
     """Return the network that `make` wrote, or None if `folder` does not contain it."""
-    if not (folder / WEIGHTS).exists():
+    if not (folder / WEIGHTS).exists() and WEIGHTS not in (folder / SUMS).read_text(errors="replace"):
         return None
+    weights = load_file(verified(folder / WEIGHTS, "features"))
     with torch.random.fork_rng(devices=[]):  # the constructor draws random weights first
         network = TorchvisionInception()
-    network.model.load_state_dict(load_file(folder / WEIGHTS))
+    network.model.load_state_dict(weights)
     return network

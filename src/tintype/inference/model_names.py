@@ -6,11 +6,12 @@ MLflow is asked only for names that nobody else knows. Folders and files do not 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import TypeAdapter
 
 from tintype.config import read_params
 from tintype.errors import UserError
@@ -50,7 +51,7 @@ def find_model(model: str | Path) -> FoundModel:
         return FoundModel(path_of_released(), RELEASED, {})
     if path.is_dir():
         return _in_folder(path)
-    if path.exists() and path.suffix == ".onnx":
+    if path.is_file() and path.suffix == ".onnx":
         return FoundModel(path, path.stem, {})
     if IN_MLFLOW.fullmatch(reference):
         return _in_mlflow(reference)
@@ -71,7 +72,14 @@ def _in_folder(folder: Path) -> FoundModel:
     # The weights of a project's row have known metrics.
     metrics = weights.parents[1] / metrics_of(weights.name)
     known = weights.parents[1] / model_of(weights.name) == weights and metrics.is_file()
-    return FoundModel(found[0], weights.name, json.loads(metrics.read_text(encoding="utf-8")) if known else {})
+    return FoundModel(found[0], weights.name, _metrics(metrics) if known else {})
+
+
+def _metrics(file: Path) -> dict[str, float]:
+    try:
+        return TypeAdapter(dict[str, float]).validate_json(file.read_bytes())
+    except ValueError:
+        raise UserError(f"{file}: is damaged; allowed: numbers by name, as `dvc repro` writes them") from None
 
 
 def _in_mlflow(reference: str) -> FoundModel:

@@ -23,6 +23,7 @@ from tintype.files import replacing
 from tintype.inference.backends.onnx import INPUT, OUTPUT, OnnxGenerator
 from tintype.inference.backends.pytorch import LabGenerator
 from tintype.inference.model_card import ModelCard
+from tintype.inference.onnx_digest import with_digest
 from tintype.inference.onnx_metadata import METADATA, Dropout, Metadata
 from tintype.models import load_generator
 from tintype.models.class_branch import ClassBranch
@@ -127,7 +128,7 @@ def as_onnx(
     )
     onnx.helper.set_model_props(model, {METADATA: metadata.to_json()})
     model.producer_name, model.producer_version = "tintype", metadata.version
-    content = model.SerializeToString()
+    content = with_digest(model.SerializeToString())
 
     exported = OnnxGenerator(content, "cpu")
     pairs = zip(photos, answers, strict=True)

@@ -8,6 +8,7 @@ from tintype.errors import UserError
 from tintype.images.decoding import MAX_PIXELS
 
 MAX_SATURATION = 10
+MAX_SIZE = 4096
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"batch_size {self.batch_size}: allowed: at least 1")
+        if self.size is not None and self.size > MAX_SIZE:
+            raise UserError(f"size {self.size}: allowed: up to {MAX_SIZE}")
         if not 0 <= self.saturation <= MAX_SATURATION:
             raise UserError(f"saturation {self.saturation}: allowed: 0 to {MAX_SATURATION}")

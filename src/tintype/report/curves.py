@@ -7,10 +7,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from tintype.errors import UserError
+
 
 def read_curves(folder: Path, rows: list[str]) -> dict[str, pd.DataFrame]:
-    """Return each row's curves, read from one CSV file per row with one line per epoch."""
-    return {row: pd.read_csv(folder / f"{row}.csv") for row in rows}
+    """Return each row's curves, read from one CSV file per row with one line per epoch.
+
+    Raises `UserError` if one cannot be read.
+    """
+    return {row: _curves_in(folder / f"{row}.csv") for row in rows}
+
+
+def _curves_in(path: Path) -> pd.DataFrame:
+    try:
+        curves = pd.read_csv(path)
+    except ValueError:  # also what pandas and the text's decoding raise
+        curves = pd.DataFrame()
+    if "epoch" not in curves:
+        raise UserError(f"{path}: damaged, no curves by epoch; `dvc repro -s -f train@{path.stem}` makes it")
+    return curves
 
 
 def write_all_curves(curves: Mapping[str, pd.DataFrame], out: Path) -> None:

@@ -7,12 +7,27 @@ from pathlib import Path
 
 import pandas as pd
 
+from tintype.config import BASELINE_NAMES
+from tintype.errors import UserError
 from tintype.metrics.registry import ARROWS, metric_of, ranking_direction
 
 
 def read_metrics(folder: Path, rows: list[str]) -> dict[str, dict[str, float]]:
-    """Return each row's metrics, read from one flat JSON file per row."""
-    return {row: json.loads((folder / f"{row}.json").read_text()) for row in rows}
+    """Return each row's metrics, read from one flat JSON file per row. Raises `UserError` if one cannot be read."""
+    return {row: _metrics_in(folder / f"{row}.json") for row in rows}
+
+
+def _metrics_in(path: Path) -> dict[str, float]:
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(value, int | float) for value in values.values()):
+        stage = "baselines" if path.stem in BASELINE_NAMES else f"evaluate@{path.stem}"
+        raise UserError(
+            f"{path}: damaged, allowed is a mapping of names to numbers; `dvc repro -s -f {stage}` makes it"
+        )
+    return values
 
 
 def best_row(scores: dict[str, dict[str, float]], metric: str) -> str:

@@ -1,5 +1,6 @@
 """Training: `fit` turns a row of params and a Lab cache into a generator."""
 
-from tintype.training.loop import Record, Speed, Trained, fit
+from tintype.training.loop import Speed, Stopped, Trained, fit
+from tintype.training.progress import Record
 
-__all__ = ["Record", "Speed", "Trained", "fit"]
+__all__ = ["Record", "Speed", "Stopped", "Trained", "fit"]

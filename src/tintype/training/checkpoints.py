@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from tqdm import tqdm
 from tintype.closure import code_hash
 from tintype.config import Row
 from tintype.data.cache import LabCache
-from tintype.files import leftovers, replacing
+from tintype.errors import machine_failure
+from tintype.files import leftovers, replacing, require_room
 
 
 def run_key(row: Row, cache: LabCache) -> str:
@@ -27,7 +30,7 @@ def run_key(row: Row, cache: LabCache) -> str:
 
 
 class Checkpoints:
-    """A single file, replaced at the ends of epochs. A checkpoint that is unreadable or has another key is never used.
+    """A single file, replaced as training goes on. A checkpoint that is damaged or has another key is never used.
 
     Args:
         path: of the file. The caller deletes it once the weights are safe.
@@ -38,37 +41,62 @@ class Checkpoints:
     def __init__(self, path: Path, key: str, every_s: float) -> None:
         self.path, self.key, self.every_s = path, key, every_s
         self.last = time.monotonic()
+        self.last_good = "there is no checkpoint yet"
+        """What the file holds, for messages."""
 
     def load(self) -> dict[str, Any] | None:
         """Return what was saved, with tensors on the CPU, or None.
 
-        A file that has to be ignored is reported with a line on stderr.
+        A file that has to be ignored is reported with a line on stderr. A damaged one is renamed.
+
+        Raises:
+            OSError, MemoryError: the machine cannot read the file.
         """
         for rubbish in leftovers(self.path):
             rubbish.unlink(missing_ok=True)
         if not self.path.is_file():
             return None
         try:
+            with zipfile.ZipFile(self.path) as records:
+                if damaged := records.testzip():  # torch does not compare the checksums that it wrote
+                    raise zipfile.BadZipFile(damaged)
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             key = state.pop("key")
         except Exception as error:  # torch.load raises many kinds of errors; training can start over after any
-            say(f"{self.path}: ignored, it cannot be read ({type(error).__name__}); training starts over")
+            if machine_failure(error):
+                raise
+            aside = self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
+            say(f"{self.path}: damaged, set aside as {aside.name}; training starts over")
             return None
         if key != self.key:
             say(f"{self.path}: ignored, it is of other params, photos or code; training starts over")
             return None
+        self._name(state.pop("named"))
         return state
 
     def due(self) -> bool:
         """Return whether it is time for another checkpoint."""
         return time.monotonic() - self.last >= self.every_s
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Replace the file by `state`, completely or not at all."""
+    def save(self, state: dict[str, Any], named: str) -> None:
+        """Replace the file by `state`, completely or not at all. `named` tells how far training has come."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        require_room(self.path.parent, _bytes_in(state), "a checkpoint")
         with replacing(self.path) as temporary:
-            torch.save({"key": self.key, **state}, temporary)
+            torch.save({"key": self.key, "named": named, **state}, temporary)
         self.last = time.monotonic()
+        self._name(named)
+
+    def _name(self, named: str) -> None:
+        self.last_good = f"the last good checkpoint is {self.path}, {named}"
+
+
+def _bytes_in(state: Any) -> int:
+    """Return the size of all tensors in a nested state."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_bytes_in, parts))
 
 
 def say(line: str) -> None:

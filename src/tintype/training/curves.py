@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from tintype.training.loop import Record
+from tintype.training.progress import Record
 
 
 def write_curves(path: Path, curves: list[Record]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +17,10 @@ from tqdm import tqdm
 from tintype.config import Phase, Row
 from tintype.data.batches import Batches
 from tintype.data.cache import LabCache
-from tintype.losses import Criterion, Terms
+from tintype.losses import Criterion
 from tintype.training.checkpoints import Checkpoints, run_key, say
+from tintype.training.divergence import refuse_non_finite
+from tintype.training.progress import Progress, Record, seed_epoch
 from tintype.training.schedule import generator_learns, learning_rate
 from tintype.training.setup import check, make_criterion, make_fabric, make_networks, phases_of
 from tintype.training.step import Networks, average, train_step
@@ -28,18 +29,15 @@ from tintype.training.validation import Validation
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Record = dict[str, float | str]
-"""One epoch of the curves.
-
-It has ``epoch`` (from 1, over all phases), ``phase``, ``lr`` (at its start), the mean of each loss term, ``val_mae``,
-``val_ciede2000`` and ``val_colorfulness``. On a CPU the same training gives the same record, to the last bit.
-"""
-
 Panel: TypeAlias = np.ndarray | None
 """(H, W, 3) uint8, a picture of some validation photos, or None if there are none."""
 
 Speed = dict[str, float]
 """Timing of an epoch: ``seconds``, and ``photos_per_s`` of its training alone, over all processes together."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error: it was asked for
+    """Training stopped early because it was asked to. The message says what was kept."""
 
 
 class Trained(NamedTuple):
@@ -63,6 +61,7 @@ def fit(
     on_epoch: Callable[[Record, Speed, Callable[[], Panel]], None] = lambda record, speed, panel: None,
     device: str = "auto",
     checkpoint_every_s: float = 10.0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train the generator of a row. If interrupted and called again, training resumes from the last checkpoint.
 
@@ -72,16 +71,21 @@ def fit(
     Args:
         row: what to train, and how.
         cache: the photos.
-        checkpoint: file that is replaced at the ends of epochs. It is not deleted: delete it once the weights are safe.
+        checkpoint: file that is replaced at the ends of epochs, and if training is stopped. It is not deleted: delete
+            it once the weights are safe.
         features: the folder of feature networks. Only a row with a perceptual loss reads it.
         on_epoch: called in the process of rank 0 after each epoch trained in this call. The last argument paints the
             epoch's panel, see `tintype.training.validation.Validation.panel`.
         device: ``auto``, ``cpu``, ``cuda`` or another accelerator of Lightning Fabric.
         checkpoint_every_s: minimum time between two checkpoints, seconds. 0 writes one per epoch.
+        stop: asked after each step and each epoch whether to stop. A training of one process then writes a checkpoint
+            that has all steps; one of several processes keeps the last checkpoint.
 
     Raises:
+        Stopped: `stop` returned True.
         UserError: the row and the photos do not fit together.
-        FloatingPointError: a loss, a validation value or a weight became infinite or not a number.
+        FloatingPointError: a loss, a validation value, a weight or an optimizer's moment became infinite or not a
+            number. On a CPU, the message names the first step with such a loss.
     """
     fabric = make_fabric(row, device)
     photos = cache.split("train")
@@ -104,43 +108,61 @@ def fit(
     image_size = plan[-1][0].image_size or cache.image_size
     validation = Validation(cache.split("validation"), criterion.space, fabric.device, image_size)
     store = Checkpoints(checkpoint, run_key(row, cache), checkpoint_every_s)
-    curves: list[Record] = []
+    progress = Progress()
 
     # one process reads, so that all agree on the checkpoint
     if state := fabric.broadcast(store.load() if fabric.is_global_zero else None):
-        curves = state["curves"]
-        networks.start(plan[len(curves) - 1][0])
+        progress.restore(state, fabric.device)
+        networks.start(plan[len(progress.curves) - (not progress.step)][0])
         networks.restore(state["networks"])
         if fabric.is_global_zero:
-            say(f"{row.name}: resumed after epoch {len(curves)} of {len(plan)} ({checkpoint})")
+            say(f"{row.name}: resumed {progress} of {len(plan)} ({checkpoint})")
+
+    def save() -> None:
+        store.save({"networks": networks.state(), **progress.state(fabric.device)}, str(progress))
+
+    def stop_if_asked(where: str) -> None:
+        if stop():
+            if fabric.world_size == 1:
+                refuse_non_finite(progress.means.read(), networks, where, store.last_good)
+                save()
+            line = f"{row.name}: stopped {progress} of {len(plan)}; {store.last_good}"
+            if fabric.is_global_zero:
+                say(line)
+            raise Stopped(line)
 
     an_epoch = len(batches) * batches.batch_size
     bar = tqdm(
         desc=row.name,
         unit=" photos",
         total=an_epoch * len(plan),
-        initial=an_epoch * len(curves),
+        initial=an_epoch * len(progress.curves) + batches.batch_size * progress.step,
         disable=None if fabric.is_global_zero else True,
     )
-    for number, (phase, epoch) in enumerate(plan[len(curves) :], start=len(curves) + 1):
-        start = time.perf_counter()
-        torch.manual_seed(_epoch_seed(row.training.seed, number, fabric.global_rank))
-        if epoch == 0:
+    for number, (phase, epoch) in enumerate(plan[len(progress.curves) :], start=len(progress.curves) + 1):
+        start, of_epoch = time.perf_counter(), an_epoch - batches.batch_size * progress.step
+        seed = _epoch_seed(row.training.seed, number, fabric.global_rank)
+        seed_epoch(seed, fabric.device, state if progress.step else None)
+        if epoch == 0 and not progress.step:
             networks.start(phase)
         record: Record = {"epoch": number, "phase": phase.train, "lr": learning_rate(phase, epoch / phase.epochs)}
+        where = f"epoch {number} (phase {phase.train}, lr {record['lr']:g})"
         of_phase = replace(criterion, loss=row.loss_in(phase))
-        record |= _train_epoch(phase, epoch, networks, of_phase, batches, number, fabric, bar)
+        for values in _train_epoch(phase, epoch, networks, of_phase, batches, progress, fabric, bar):
+            refuse_non_finite(values, None, f"step {progress.step} of {where}", store.last_good)
+            stop_if_asked(where)
+        record |= progress.means.read()
         trained = time.perf_counter()
         record |= validation.metrics(networks.inference_generator())
-        _refuse_non_finite(record, networks.generator)
-        curves.append(record)
+        refuse_non_finite(record, networks, where, store.last_good)
+        progress.end_epoch(record)
         if fabric.is_global_zero:
             now, panel = time.perf_counter(), partial(validation.panel, networks.inference_generator())
-            if store.due():  # before on_epoch: a failing tracking server must not lose the epoch
-                store.save({"networks": networks.state(), "curves": curves})
-            on_epoch(record, {"seconds": now - start, "photos_per_s": an_epoch / (trained - start)}, panel)
+            if store.due() or stop():  # before on_epoch: a failing tracking server must not lose the epoch
+                save()
+            on_epoch(record, {"seconds": now - start, "photos_per_s": of_epoch / (trained - start)}, panel)
     bar.close()
-    return Trained(networks.inference_generator().eval(), image_size, curves, fabric.is_global_zero)
+    return Trained(networks.inference_generator().eval(), image_size, progress.curves, fabric.is_global_zero)
 
 
 def _train_epoch(
@@ -149,11 +171,13 @@ def _train_epoch(
     networks: Networks,
     criterion: Criterion,
     batches: Batches,
-    number: int,
+    progress: Progress,
     fabric: Fabric,
     bar: tqdm[Any],
-) -> dict[str, float]:
-    """Train on every batch once. Return the mean of each term over the steps that had it.
+) -> Iterator[dict[str, float]]:
+    """Train on every batch of the epoch that is left. After each step, yield the means of the terms so far.
+
+    A GPU's are read once a second, because reading waits for it. At its other steps, {} is yielded.
 
     Args:
         phase: of the row.
@@ -161,51 +185,32 @@ def _train_epoch(
         networks: with optimizers for the phase.
         criterion: the phase's losses.
         batches: of all epochs.
-        number: of the epoch, from 1 over all phases. It selects the shuffled order.
+        progress: of the training. The number of its epoch selects the shuffled order.
         fabric: of this process.
         bar: progress bar to update.
     """
     for network in networks.all():
         network.train()
-    steps = len(batches)
-    means = Means()
+    steps, means = len(batches), progress.means
+    left = batches.epoch(len(progress.curves) + 1, phase.image_size, progress.step)
     shown = time.monotonic()
-    for step, batch in enumerate(batches.epoch(number, phase.image_size), start=epoch * steps):
+    for step, batch in enumerate(left, start=epoch * steps + progress.step):
         networks.set_learning_rate(learning_rate(phase, step / (phase.epochs * steps)))
         photos = batch.in_space(criterion.space)
         means.add(train_step(networks, photos, criterion, fabric, generator_learns=generator_learns(phase, step)))
+        progress.step += 1
         bar.update(batches.batch_size)
-        if (
-            not bar.disable and time.monotonic() - shown > 1
-        ):  # not at every step, because reading the means waits for the device
-            bar.set_postfix({name: f"{value:.3g}" for name, value in means.read().items()})
+        is_time = time.monotonic() - shown > 1
+        values = means.read() if is_time or fabric.device.type == "cpu" else {}
+        if is_time:
             shown = time.monotonic()
+            if not bar.disable:
+                bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
+        yield values
     if fabric.world_size > 1:
         # batch norm's running means, too, because each process computed them over its own share of the photos
         buffers = [buffer for network in networks.all() for buffer in network.buffers()]
         average([*(buffer for buffer in buffers if buffer.is_floating_point()), *means.sums.values()], fabric)
-    return means.read()
-
-
-class Means:
-    """Running means of named terms. They stay on their device until they are read."""
-
-    def __init__(self) -> None:
-        self.sums: Terms = {}
-        self.counts: dict[str, int] = {}
-
-    def add(self, terms: Terms) -> None:
-        """Add one step. A step need not have every term."""
-        for name, term in terms.items():
-            self.sums[name] = self.sums[name] + term if name in self.sums else term.clone()
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def read(self) -> dict[str, float]:
-        """Return the means so far, in one transfer from the device."""
-        if not self.sums:
-            return {}
-        sums = torch.stack(list(self.sums.values())).tolist()
-        return {name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)}
 
 
 def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
@@ -214,16 +219,3 @@ def _epoch_seed(seed: int, epoch: int, rank: int) -> int:
     It depends only on these three arguments, so an epoch does not depend on earlier ones.
     """
     return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1, np.uint64)[0])
-
-
-def _refuse_non_finite(record: Record, generator: nn.Module) -> None:
-    """Raise `FloatingPointError` for values that are not finite, before they get into a checkpoint or a result."""
-    metrics = {name: value for name, value in record.items() if isinstance(value, float)}
-    bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
-    if not bad and not all(weight.isfinite().all() for weight in generator.parameters()):
-        bad = ["a weight of the generator is not finite"]
-    if bad:
-        raise FloatingPointError(
-            f"training diverged in epoch {record['epoch']} (phase {record['phase']}, lr {record['lr']:g}): "
-            f"{', '.join(bad)}; a lower lr or smaller loss weights may help"
-        )

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from tintype.video.writer import VideoWriter
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
-"""FFmpeg's name of the container by a file's suffix."""
-SUFFIXES = frozenset(CONTAINERS)
+"""FFmpeg's name of the container that is written, by a file's suffix."""
+SUFFIXES = frozenset({*CONTAINERS, ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv", ".3gp"})
+"""Suffixes of the files that are read."""
+WRITTEN = ".mp4"
+"""Suffix of what becomes of videos whose container is read but not written."""
 BEGINNING, EVERY = 240, 12
 """The number of first frames that decide whether a video has color, and the step between those that are examined."""
 BATCH_PIXELS = 1 << 24
@@ -43,7 +46,7 @@ def colorize_video(
 
     Args:
         source: the video. Its suffix is one of `SUFFIXES`.
-        out: written atomically. Its suffix, one of `SUFFIXES`, determines the container.
+        out: written atomically. Its suffix, one of `CONTAINERS`, determines the container.
         colorizer: colors the frames. If they are large, the network gets fewer than `batch_size` at a time.
             `keep_color` is decided once for the whole video, see `_has_color`.
         progress: called with the number of frames that are done, and their total (0 if the file does not say).
@@ -71,7 +74,7 @@ def colorize_video(
             with replacing(out) as temporary, VideoWriter(temporary, container, reader) as writer:
                 _convert(reader, writer, colorizer, kept, progress)
         except (FFmpegError, OSError) as error:
-            raise UserError(f"{out}: cannot be written: {error.strerror or error}") from None
+            raise UserError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def _has_color(reader: VideoReader) -> bool:

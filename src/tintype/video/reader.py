@@ -1,7 +1,7 @@
 """Videos read by FFmpeg (PyAV): one frame after the other, and the packets of all other streams.
 
-Frames that players are told to turn are read upright. Frames that cannot be decoded are skipped, as players skip them.
-A file that clearly ends before its header says is refused.
+Frames that players are told to turn are read upright, and interlaced frames are deinterlaced. Frames that cannot be
+decoded are skipped, as players skip them. A file that clearly ends before its header says is refused.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ from av.video.reformatter import Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
 
 from tintype.images.opening import NO_FILE, OVER_PIXEL_LIMIT, TRUNCATED, UNREADABLE, UnreadablePhoto
+from tintype.video.clock import Clock
+from tintype.video.deinterlacing import deinterlaced
 
-READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+READABLE = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv"
 """FFmpeg's names of the formats that are read. An allow-list, because some others (playlists) open more files."""
+ANY_CLOCK = frozenset({"mpeg", "mpegts"})
+"""Formats whose times are those of a running clock: see `tintype.video.clock`."""
 NO_VIDEO = "no video in it"
+NO_DECODER = "the video in it is of a format that FFmpeg cannot decode"
 HDR = "HDR video, which has to become SDR first"
 LEAST_SHARE, LEAST_FRAMES, LEAST_SECONDS = 0.9, 10, 1.0
 """A file is truncated if it has less than this share of the promised time, and lacks more than this many frames or this
@@ -70,21 +75,25 @@ class VideoReader:
         allowed = {"format_whitelist": READABLE, "protocol_whitelist": "file"}
         try:
             self.container = av.open(str(path), container_options=allowed, metadata_errors="replace")
-        except (FFmpegError, OSError):
-            raise UnreadablePhoto(UNREADABLE) from None
+        except (FFmpegError, OSError) as error:
+            raise UnreadablePhoto(UNREADABLE) from error
         try:
             self.video = self._chosen(max_pixels)
         except UnreadablePhoto:
             self.container.close()
             raise
         self.video.thread_type = "AUTO"
-        self.beside: list[Any] = [*self.container.streams.audio, *self.container.streams.subtitles]
+        others: list[Any] = [*self.container.streams.audio, *self.container.streams.subtitles]
+        self.beside = [one for one in others if _has_decoder(one)]
         """The other streams, which are to be copied."""
         self.quarters = 0
         """How often the frames had to be turned by 90 degrees, counterclockwise."""
         self._packets: list[Packet] = []
         self._end = 0.0
         """End of the last packet of the other streams, in seconds."""
+        self._clock: Clock | None = None
+        if self.container.format.name in ANY_CLOCK:
+            self._clock = Clock(Fraction(self.container.start_time or 0, av.time_base))
 
     def __enter__(self) -> Self:
         return self
@@ -94,9 +103,10 @@ class VideoReader:
 
     def _chosen(self, max_pixels: int) -> VideoStream:
         covers = Disposition.attached_pic
-        videos = [one for one in self.container.streams.video if not one.disposition & covers and one.width]
+        all_videos = [one for one in self.container.streams.video if not one.disposition & covers]
+        videos = [one for one in all_videos if _has_decoder(one) and one.width]
         if not videos:
-            raise UnreadablePhoto(NO_VIDEO)
+            raise UnreadablePhoto(NO_VIDEO if all(map(_has_decoder, all_videos)) else NO_DECODER)
         video = max(videos, key=lambda one: one.width * one.height)
         if video.width * video.height > max_pixels:
             raise UnreadablePhoto(OVER_PIXEL_LIMIT)
@@ -134,9 +144,10 @@ class VideoReader:
         """
         last = None
         usual = max(1, round(1 / (self.rate * self.time_base)))
-        for frame in self._decoded():
-            duration = frame.duration or usual
-            pts = frame.pts if frame.pts is not None else 0 if last is None else last + duration
+        for frame in deinterlaced(self._decoded(), self.video):
+            unit = (frame.time_base or self.time_base) / self.time_base
+            duration = round(frame.duration * unit) or usual
+            pts = round(frame.pts * unit) if frame.pts is not None else 0 if last is None else last + duration
             last = pts if last is None else max(pts, last + 1)
             yield Frame(self._pixels(frame), last, duration, float(last * self.time_base))
         if last is None:
@@ -145,6 +156,8 @@ class VideoReader:
 
     def _refuse_truncated(self, end: float) -> None:
         """Compare the end of the last frame, in seconds, with what the file promises."""
+        if self._clock is not None and self._clock.jumped:  # what the file promises was computed across the jump
+            return
         if self.container.format.name == "avi":  # FFmpeg lowers its duration to what is there, but not its count
             promised = float(self.video.frames * self.time_base)
         elif self.video.duration:
@@ -161,8 +174,10 @@ class VideoReader:
         return packets
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        with contextlib.suppress(av.InvalidDataError):  # a truncated file simply ends early
+        try:
             for packet in self.container.demux([self.video, *self.beside]):
+                if self._clock is not None:
+                    self._clock.move(packet)
                 if packet.stream is not self.video:
                     self._packets.append(packet)
                     if packet.pts is not None:
@@ -170,6 +185,10 @@ class VideoReader:
                     continue
                 with contextlib.suppress(av.InvalidDataError):
                     yield from packet.decode()  # type: ignore[misc]  # this stream has only video frames
+        except av.InvalidDataError:  # a truncated file simply ends early
+            return
+        except (FFmpegError, OSError) as error:
+            raise UnreadablePhoto(UNREADABLE) from error
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         rgb = frame.reformat(
@@ -182,6 +201,10 @@ class VideoReader:
         pixels = rgb[..., 0] if (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all() else rgb
         self.quarters = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(pixels, self.quarters))
+
+
+def _has_decoder(stream: Any) -> bool:
+    return stream.codec_context is not None and stream.codec_context.codec is not None
 
 
 def matrix_of(lines: int) -> Colorspace:

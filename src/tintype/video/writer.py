@@ -35,6 +35,9 @@ ENCODERS = {"webm": ("libvpx-vp9", VP9), "avi": ("mpeg4", MPEG4)}
 OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 """Tags that say how the source file was made. They are not true of the new file."""
 
+QUICKTIME = "com.apple.quicktime."
+"""Prefix of the tags of a phone: place, time, make and model."""
+
 
 class VideoWriter:
     """Writes a new file from the frames it is given and a reader's other streams, tags and chapters.
@@ -47,6 +50,8 @@ class VideoWriter:
 
     def __init__(self, path: Path, container: str, reader: VideoReader) -> None:
         options = {"movflags": "+faststart"} if container in ("mp4", "mov") else {}
+        if options and any(key.startswith(QUICKTIME) for key in reader.container.metadata):
+            options["movflags"] += "+use_metadata_tags"  # else FFmpeg writes only the tags that it knows
         self.container = av.open(str(path), "w", format=container, container_options=options)
         self.reader = reader
         self.encoder: VideoStream | None = None
@@ -55,6 +60,8 @@ class VideoWriter:
         self._again: set[int] = set()
         """Indices of the streams that are encoded again."""
         self._last = -(1 << 62)
+        self._latest: dict[int, int] = {}
+        """Decoding time of the last packet of each copied stream, in the source's time base, by the new index."""
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +138,12 @@ class VideoWriter:
             packet.stream = written
             if packet.dts is None:  # for sound and subtitles the two are the same
                 packet.dts = packet.pts
-            self.container.mux(packet)
+            # A stream's times must increase, which those of damaged files do not.
+            packet.dts = max(packet.dts, self._latest.get(written.index, packet.dts - 1) + 1)
+            packet.pts = max(packet.pts, packet.dts)
+            self._latest[written.index] = packet.dts
+            with contextlib.suppress(av.InvalidDataError):  # a damaged packet is dropped
+                self.container.mux(packet)
 
     def _encodable(self, encoder: VideoStream, frame: Frame, picture: np.ndarray) -> av.VideoFrame:
         made = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(

@@ -15,6 +15,7 @@ from tintype.data.sources.landscape import landscape
 from tintype.data.sources.places205 import places205
 from tintype.data.sources.sample import sample
 from tintype.data.sources.sampling import Listed, Source
+from tintype.files import write_sums
 
 __all__ = ["SOURCES", "Listed", "Source", "count_photos", "download"]
 
@@ -43,8 +44,10 @@ def download(config: Data, out: Path, root: Path) -> int:
     """
     photos = out / "photos"
     (out / "labels.csv").unlink(missing_ok=True)
-    shutil.rmtree(photos, ignore_errors=True)
+    if photos.exists():
+        shutil.rmtree(photos)
     photos.mkdir(parents=True)
     listed = SOURCES[config.source](config, root, photos)
     write_table(out / "labels.csv", ("path", "class"), sorted(listed))
+    write_sums(out)
     return len(listed)

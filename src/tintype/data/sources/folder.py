@@ -18,6 +18,7 @@ from tintype.config import Data
 from tintype.data.curation import in_its_split
 from tintype.data.sources.sampling import Listed, drawn
 from tintype.errors import UserError
+from tintype.files import require_room
 from tintype.images.formats import SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def copied(listed: list[Listed], config: Data, root: Path, photos: Path) -> list
             f"data.origin = {config.origin!r}: holds this project itself; allowed is a folder of photos alone"
         )
     kept = drawn(listed, config)
+    require_room(photos, sum((origin / photo.path).stat().st_size for photo in kept), f"the copy of {len(kept)} photos")
     for photo in tqdm(kept, desc="download", unit="photo", disable=None):
         (photos / photo.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin / photo.path, photos / photo.path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from tintype.errors import UserError
+from tintype.inference.backends.soundness import try_out
 
 if TYPE_CHECKING:
     from tintype.inference.model_card import ModelCard
@@ -52,7 +53,7 @@ def load_backend(model: Path, backend: BackendName = "auto", device: str = "auto
             needs torch.)
         device: ``auto`` (a GPU if there is one), ``cpu``, or another name that torch has for a device.
     Raises:
-        UserError: there is no such model, or the backend for it is not installed.
+        UserError: there is no such model, it is damaged, or the backend for it is not installed.
     """
     if backend not in BACKENDS:
         raise UserError(f"backend {backend!r}: allowed: {', '.join(BACKENDS)}")
@@ -63,11 +64,15 @@ def load_backend(model: Path, backend: BackendName = "auto", device: str = "auto
             raise UserError(f"{model}: backend torch cannot run an exported model; allowed: auto, onnx")
         from tintype.inference.backends.onnx import OnnxGenerator
 
-        return OnnxGenerator(model, device)
-    try:
-        from tintype.inference.backends.pytorch import TorchGenerator
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{model}: needs {error.name}, which is not installed: pip install 'tintype[torch]'; an .onnx file does not"
-        ) from None
-    return TorchGenerator(model, device)
+        loaded: Backend = OnnxGenerator(model, device)
+    else:
+        try:
+            from tintype.inference.backends.pytorch import TorchGenerator
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"{model}: needs {error.name}, which is not installed: pip install 'tintype[torch]'; an .onnx file "
+                "does not"
+            ) from None
+        loaded = TorchGenerator(model, device)
+    try_out(loaded, str(model))
+    return loaded

@@ -8,6 +8,8 @@ import numpy as np
 import onnxruntime
 
 from tintype.errors import UserError
+from tintype.inference.backends.soundness import finite
+from tintype.inference.onnx_digest import check_digest
 from tintype.inference.onnx_metadata import METADATA, Metadata
 
 INPUT, OUTPUT = "lightness", "ab"
@@ -30,6 +32,8 @@ class OnnxGenerator:
         where = model if isinstance(model, Path) else "exported"
         if isinstance(model, Path) and model.is_dir():
             model = _exported(model)
+        if isinstance(model, Path):
+            check_digest(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only, which are raised anyway
         options.enable_cpu_mem_arena = False  # else the memory of the largest batch is never freed
@@ -37,11 +41,13 @@ class OnnxGenerator:
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise UserError(f"{where}: not a readable ONNX file: {str(error).splitlines()[0][:200]}") from None
+            raise UserError(f"{where}: not a readable ONNX file: {' '.join(str(error).split())[:200]}") from None
         try:
             self.metadata = Metadata.from_json(self.session.get_modelmeta().custom_metadata_map[METADATA])
-        except (KeyError, ValueError, TypeError):
+            self._check_inputs()
+        except (KeyError, ValueError):
             raise UserError(f"{where}: not a generator that `tintype export` has written") from None
+        self.where = str(where)
         self.image_size = self.metadata.image_size
         self.stochastic = bool(self.metadata.dropouts)
         self.chroma_stride = self.metadata.chroma_stride
@@ -50,7 +56,21 @@ class OnnxGenerator:
     def __call__(self, lightness: np.ndarray, seed: int | None = None) -> np.ndarray:
         """See `Backend`. A seed draws other answers than it does with torch, from the same distribution."""
         masks = {} if seed is None else self._drawn(lightness.shape, seed)
-        return self.session.run([OUTPUT], {INPUT: lightness, **masks})[0]
+        return finite(self.session.run([OUTPUT], {INPUT: lightness, **masks})[0], self.where)
+
+    def _check_inputs(self) -> None:
+        """Raise `ValueError` if the network's inputs and outputs are not those that the metadata promise."""
+        wanted = {INPUT, *(dropout.input for dropout in self.metadata.dropouts)}
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        optional = self.session.get_overridable_initializers()
+        given = [*inputs, *optional, *outputs]
+        if (
+            {one.name for one in [*inputs, *optional]} != wanted
+            or [one.name for one in inputs] != [INPUT]
+            or [one.name for one in outputs] != [OUTPUT]
+            or any(one.type != "tensor(float)" or len(one.shape) != 4 for one in given)
+        ):
+            raise ValueError("other inputs or outputs")
 
     def _drawn(self, shape: tuple[int, ...], seed: int) -> dict[str, np.ndarray]:
         """Draw the masks of what dropout keeps, scaled up as in `torch.nn.Dropout`."""

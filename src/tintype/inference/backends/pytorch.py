@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tintype.color.spaces import SPACES
 from tintype.devices import default_device
 from tintype.errors import UserError
+from tintype.inference.backends.soundness import finite
 from tintype.models import load_generator
 from tintype.models.timm_unet import TimmUNet
 from tintype.models.unet import UNet
@@ -59,6 +60,7 @@ class TorchGenerator:
             raise UserError(str(error)) from None
         except (RuntimeError, AssertionError) as error:  # torch raises them for a device that is not available
             raise UserError(f"device {device!r}: {str(error).splitlines()[0]}; allowed: auto, cpu, cuda") from None
+        self.where = str(folder)
         self.image_size = card.image_size
         self.network = LabGenerator(generator, card.generator.space).eval()
         self.dropout = [
@@ -76,15 +78,18 @@ class TorchGenerator:
         batch = torch.from_numpy(lightness).to(self.device)
         with self.lock, torch.inference_mode():
             if seed is None or not self.stochastic:
-                return self.network(batch).cpu().numpy()
+                return self._answer(batch)
             devices = [self.device] if self.device.type == "cuda" else []
             with torch.random.fork_rng(devices):
                 torch.manual_seed(seed)
                 self._drop(True)
                 try:
-                    return self.network(batch).cpu().numpy()
+                    return self._answer(batch)
                 finally:
                     self._drop(False)
+
+    def _answer(self, batch: Tensor) -> np.ndarray:
+        return finite(self.network(batch).cpu().numpy(), self.where)
 
     def _drop(self, on: bool) -> None:
         for layer in self.dropout:
