@@ -99,13 +99,13 @@ def test_a_folder_keeps_its_tree_names_formats_and_sizes(tintype_, album):
 
 def test_what_is_done_is_skipped_unless_told_otherwise(tintype_, album, monkeypatch):
     tintype_("album", "-o", "out")
-    before = {name: (Path("out") / name).stat().st_mtime_ns for name in tree(Path("out"))}
+    before = {name: (Path("out") / name).stat().st_ctime_ns for name in tree(Path("out"))}
     Path("out/a.jpg").unlink()
     assert tintype_("album", "-o", "out")[1] == "1 in color: out (3 were there already)\n"
-    after = {name: (Path("out") / name).stat().st_mtime_ns for name in tree(Path("out"))}
+    after = {name: (Path("out") / name).stat().st_ctime_ns for name in tree(Path("out"))}
     assert [name for name in before if before[name] != after[name]] == ["a.jpg"]
     assert tintype_("album", "-o", "out", "--overwrite")[1] == "4 in color: out\n"
-    assert (Path("out") / "d.png").stat().st_mtime_ns != before["d.png"]
+    assert (Path("out") / "d.png").stat().st_ctime_ns != before["d.png"]
     monkeypatch.setattr(Colorizer, "load", None)  # nothing to do: no model is looked for
     assert tintype_("album", "-o", "out")[:2] == (0, "0 in color: out (4 were there already)\n")
 
@@ -402,10 +402,10 @@ def test_color_photos_are_measured_against_what_they_were(tintype_, tmp_path):
         CAT.rotate(turn).save(f"photos/{name}.png")
     GRAY.save("photos/gray.png")
     assert tintype_("photos", "-o", "out")[0] == 0
-    written = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    written = {path: path.stat().st_ctime_ns for path in Path("out").iterdir()}
     status, said, _ = tintype_("photos", "-o", "out", "--evaluate")  # those that are there too
     assert status == 0
-    assert all(path.stat().st_mtime_ns > before for path, before in written.items())  # metrics belong to the files
+    assert all(path.stat().st_ctime_ns > before for path, before in written.items())  # metrics belong to the files
     rows = read_table(Path("out/evaluate.csv"))
     assert [row["photo"] for row in rows] == [str(Path("photos/cat.png")), str(Path("photos/tac.png"))]
     for row in rows:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tintype.batch.search import IN_COLOR, MAGIC, Failed, is_file, is_folder, is_known, is_video, real, search
 from tintype.errors import UserError
-from tintype.images.formats import SAME, SUFFIXES, WRITABLE
+from tintype.images.formats import CONVERTED, SAME, SUFFIXES, WRITABLE
 from tintype.video.colorize import CONTAINERS, WRITTEN
 
 
@@ -146,7 +146,7 @@ def _suffix(path: Path, format: str) -> str:
     if is_video(path):
         return path.suffix if suffix in CONTAINERS else WRITTEN
     if format == SAME:
-        return path.suffix if format_by_name(path) or suffix not in SUFFIXES else WRITABLE["png"].suffixes[0]
+        return CONVERTED.get(suffix, path.suffix)
     if suffix in WRITABLE[format].suffixes:
         return path.suffix
     return WRITABLE[format].suffixes[0] if suffix in SUFFIXES else path.suffix + WRITABLE[format].suffixes[0]

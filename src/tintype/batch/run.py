@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from tintype.batch.search import is_file
 from tintype.batch.side_by_side import side_by_side
 from tintype.errors import UserError
 from tintype.files import UNFINISHED, replacing
-from tintype.images.encoding import encode_photo
-from tintype.images.formats import SAME, WRITABLE, format_of
+from tintype.images.encoding import encode_photo, lost_metadata
+from tintype.images.formats import CONVERTED, SAME, WRITABLE, format_of
 from tintype.images.opening import NO_FILE, UnreadablePhoto, opened
 from tintype.images.strips import THREADS
 from tintype.inference.colorizer import Colorizer, Prepared
@@ -49,6 +50,10 @@ class Outcome:
     """Why the task failed, or "" if it did not."""
     metrics: dict[str, float] | None = None
     """Metrics of `tintype.batch.comparison.measure`, for photos that were measured."""
+    lost: tuple[str, ...] = ()
+    """Names of the metadata that the result's format cannot hold."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of how the photo was read."""
 
 
 @dataclass(frozen=True)
@@ -174,22 +179,26 @@ class _Work:
     def finish(self, ready: Ready, answers: Sequence[np.ndarray]) -> Outcome:
         task, photo = ready.task, ready.prepared.photo
         # GIFs, say, are not written again, and the source may have had any suffix, so the result's name decides.
-        wanted = task.format if photo.format in PRESERVED else (format_by_name(task.results[0]) or SAME)
+        is_named_so = photo.format in PRESERVED and task.source.suffix.lower() not in CONVERTED
+        wanted = task.format if is_named_so else (format_by_name(task.results[0]) or SAME)
+        told = Outcome(task, warnings=photo.warnings)
         try:
             results = [self.colorizer.finish(ready.prepared, ab, hints=self.hints) for ab in answers]
             for path, result in zip(task.results, results or [photo] * len(task.results), strict=True):
                 if self.is_wanted(path):
                     own = photo.format in PRESERVED and format_of(photo, wanted) == format_of(photo)
-                    _write(path, task.source.read_bytes() if ready.is_kept and own else encode_photo(result, wanted))
+                    copied = ready.is_kept and own
+                    told = replace(told, lost=() if copied else lost_metadata(photo, wanted))
+                    _write(path, task.source.read_bytes() if copied else encode_photo(result, wanted), task.source)
             if task.compare and self.is_wanted(task.compare):
-                _write(task.compare, encode_photo(side_by_side([photo, *(results or [photo])]), wanted))
+                _write(task.compare, encode_photo(side_by_side([photo, *(results or [photo])]), wanted), task.source)
             # A photo that is returned unchanged has no prediction to measure.
             measured = self.evaluate and bool(results) and photo.has_color
             if not measured or min(photo.pixels.shape[:2]) < LEAST_MEASURED:
-                return Outcome(task)
+                return told
             from tintype.batch.comparison import measure
 
-            return Outcome(task, metrics=measure(results[0], photo))
+            return replace(told, metrics=measure(results[0], photo))
         except UserError:
             raise
         except Exception as error:
@@ -263,8 +272,11 @@ def _tidy(folders: Iterable[Path]) -> None:
                     path.unlink()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically. Raises `ValueError`, or `UserError` if no other file can be written either."""
+def _write(path: Path, content: bytes, source: Path) -> None:
+    """Write a file atomically, with the time of its source, by which albums are sorted.
+
+    Raises `ValueError`, or `UserError` if no other file can be written either.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -272,6 +284,9 @@ def _write(path: Path, content: bytes) -> None:
     except OSError as error:
         kind = UserError if error.errno in HOPELESS else ValueError
         raise kind(f"{path}: cannot be written: {error.strerror or error}") from error
+    with contextlib.suppress(OSError):  # some file systems keep no times, and the source may be gone
+        found = source.stat()
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,8 @@ LONGEST = 2048
 """Largest side, in pixels, of a photo in a comparison, which is only for viewing."""
 GAP = 16
 """Pixels between the photos of a comparison."""
+OF_THE_PHOTO = ("exif", "xmp", "iptc", "texts", "comment", "unread")
+"""Metadata that is not true of a comparison."""
 
 
 def side_by_side(photos: Sequence[Photo]) -> Photo:
@@ -24,5 +26,5 @@ def side_by_side(photos: Sequence[Photo]) -> Photo:
     sheet = Image.new("RGB", (len(images) * (width + GAP) - GAP, height), "white")
     for index, image in enumerate(images):
         sheet.paste(image, (index * (width + GAP), 0))
-    stored = {key: value for key, value in photos[0].metadata.items() if key not in ("exif", "xmp")}
+    stored = {key: value for key, value in photos[0].metadata.items() if key not in OF_THE_PHOTO}
     return Photo(np.asarray(sheet), None, photos[0].format, stored)

@@ -51,6 +51,16 @@ def failures(plan: Plan, outcomes: Sequence[Outcome]) -> list[str]:
     return [f"{len(failed)} failed:", *named] if failed else []
 
 
+def notes(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return lines on metadata that the results' formats cannot hold, and on how photos were read."""
+    done = [outcome for outcome in outcomes if not outcome.error]
+    lines = []
+    if lost := Counter(name for outcome in done for name in outcome.lost):
+        kinds = ", ".join(f"{name} x{number}" for name, number in sorted(lost.items()))
+        lines.append(f"{sum(bool(outcome.lost) for outcome in done)} lost what their format cannot hold: {kinds}")
+    return [*lines, *(f"  {shown(outcome.task.source)}: {text}" for outcome in done for text in outcome.warnings)]
+
+
 def _kinds(skipped: Counter[str]) -> str:
     most = sorted(skipped.items(), key=lambda kind: (-kind[1], kind[0]))
     named = [f"{shown(suffix)} x{number}" for suffix, number in most[:KINDS]]

@@ -172,7 +172,7 @@ def colorize(
         failures = summary.failures(planned, outcomes)
         for line in summary.done(planned, outcomes, already):
             typer.echo(line)
-        for line in failures:
+        for line in [*summary.notes(outcomes), *failures]:
             typer.echo(line, err=True)
         if stopped:
             raise stopped

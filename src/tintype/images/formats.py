@@ -9,9 +9,13 @@ from tintype.images.photo import Photo
 
 # Detected by content, not by name. This is an allow-list because some of Pillow's other readers run programs (EPS:
 # Ghostscript).
-READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
-"""Names of the formats in Pillow."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"})
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
+"""Names of the formats in Pillow. HEIF is read, too: see `tintype.images.heif`."""
+CONVERTED = {".gif": ".png", ".heic": ".jpg", ".heif": ".jpg", ".hif": ".jpg"} | dict.fromkeys(
+    (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), ".png"
+)
+"""Suffixes of the formats that are read but not written, and what their results' names end in."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", *CONVERTED})
 
 
 class Format(NamedTuple):
@@ -33,7 +37,7 @@ WRITABLE = {
     "bmp": Format("BMP", (".bmp",), "image/bmp"),
 }
 SAME = "same"
-_OF_PILLOW = {format.pillow: name for name, format in WRITABLE.items()} | {"MPO": "jpeg"}
+_OF_PILLOW = {format.pillow: name for name, format in WRITABLE.items()} | {"MPO": "jpeg", "HEIF": "jpeg"}
 """Format by Pillow's name.
 
 An MPO is a JPEG with further pictures after the first: those of a 3D camera, or a phone's previews.
@@ -43,8 +47,8 @@ An MPO is a JPEG with further pictures after the first: those of a 3D camera, or
 def format_of(photo: Photo, wanted: str = SAME) -> str:
     """Return the format, a key of `WRITABLE`, in which `encode_photo` writes a photo.
 
-    ``same`` is the photo's own format. It is PNG for a GIF, whose 256 colors would not be enough, and for photos that
-    come from no file.
+    ``same`` is the photo's own format. It is JPEG for a HEIC; it is PNG for a GIF, whose 256 colors would not be
+    enough, for a JPEG 2000, which may have 16 bits, and for photos that come from no file.
 
     Raises:
         UserError: there is no format `wanted`.

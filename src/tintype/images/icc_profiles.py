@@ -9,21 +9,29 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from tintype.color.lab_numpy import linear_table, linear_to_srgb
+from tintype.images.transform_cache import TransformCache
 
 # sRGB's curve (IEC 61966-2-1) as a parametricCurveType of type 3, ICC.1:2022, 10.18: (a X + b)^g, and c X below d.
 SRGB_CURVE = b"para\0\0\0\0" + struct.pack(
     ">HH5i", 3, 0, *(round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 )
 D50 = struct.pack(">3i", 63190, 65536, 54061)
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""From XYZ to the cones in which white points are adapted, ICC.1:2022, E.2."""
 ROWS = 256
 """Rows that are converted at a time."""
+_TRANSFORMS = TransformCache(8)
+"""From profiles to sRGB. Photos of one camera or scanner share a profile."""
+_CURVES = TransformCache(8)
+"""From the curves of profiles to sRGB's curve."""
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -36,9 +44,12 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return transform.apply(image) if transform else image.convert("RGB")
 
 
-@lru_cache(maxsize=32)  # photos of one camera or scanner share a profile
 def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform from `profile` to sRGB, or None if there is nothing to do or the profile is unusable."""
+    return _TRANSFORMS.get(profile, mode, _to_srgb)
+
+
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
         transform = ImageCms.buildTransform(
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
@@ -57,8 +68,11 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return transform
 
 
-def gray16_in_srgb(gray: np.ndarray, profile: bytes) -> np.ndarray:
-    """Convert gray (H, W) uint16 to sRGB coding. Return it unchanged if the profile does not describe gray soundly."""
+def gray_in_srgb(gray: np.ndarray, profile: bytes) -> np.ndarray:
+    """Convert gray (H, W), uint8 or uint16, to sRGB coding.
+
+    Return it unchanged if the profile does not describe gray soundly.
+    """
     try:
         return _recoded(gray, profile)
     except (ImageCms.PyCMSError, OSError, ValueError):
@@ -74,7 +88,7 @@ def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
     if to_srgb(profile, "RGB") is None:
         return rgb
     with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, KeyError, TypeError, struct.error):
-        curves = [_gray_profile(_tag(profile, name)) for name in (b"rTRC", b"gTRC", b"bTRC")]
+        curves = [gray_profile(_tag(profile, name)) for name in (b"rTRC", b"gTRC", b"bTRC")]
         mix = np.linalg.inv(_primaries(ImageCms.createProfile("sRGB"))) @ _primaries(
             ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
         )
@@ -89,31 +103,69 @@ def rgb16_in_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
 
 
 def _recoded(gray: np.ndarray, profile: bytes) -> np.ndarray:
-    """Convert gray (H, W) uint16 from the curve of a gray profile to sRGB's curve."""
-    image = Image.fromarray(gray)
-    return np.asarray(_gray_transform(profile).apply(image), np.uint16)
+    """Convert gray (H, W) from the curve of a gray profile to sRGB's curve."""
+    table: np.ndarray = _CURVES.get(profile, {"uint8": "L", "uint16": "I;16"}[gray.dtype.name], _table)
+    return table[gray]
 
 
-@cache
-def _gray_transform(profile: bytes) -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(
+def _table(profile: bytes, mode: str) -> np.ndarray:
+    """Return what each gray becomes.
+
+    All of them are converted without LittleCMS' optimization, whose tables are off by 9 levels of 255 in dark grays of
+    linear light.
+    """
+    transform = ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-        ImageCms.ImageCmsProfile(io.BytesIO(_gray_profile(SRGB_CURVE))),
-        "I;16",
-        "I;16",
+        ImageCms.ImageCmsProfile(io.BytesIO(gray_profile(SRGB_CURVE))),
+        mode,
+        mode,
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE,
     )
+    dtype = np.uint8 if mode == "L" else np.uint16
+    levels = np.arange(np.iinfo(dtype).max + 1).astype(dtype)[None]
+    return np.asarray(transform.apply(Image.fromarray(levels)), dtype)[0]
 
 
-def _gray_profile(curve: bytes) -> bytes:
+def gray_profile(curve: bytes) -> bytes:
     """Return a gray profile (ICC.1:2001, 6.3.1.1) with the given curveType or parametricCurveType."""
-    white = b"XYZ \0\0\0\0" + D50
-    start = 128 + 4 + 2 * 12
-    tags = struct.pack(">I4sII4sII", 2, b"wtpt", start, len(white), b"kTRC", start + len(white), len(curve))
-    size = start + len(white) + len(curve)
-    header = struct.pack(">I4xI4s4s4s12x4s", size, 0x04000000, b"mntr", b"GRAY", b"XYZ ", b"acsp").ljust(68, b"\0")
-    return (header + D50).ljust(128, b"\0") + tags + white + curve
+    return _made(b"GRAY", {b"wtpt": b"XYZ \0\0\0\0" + D50, b"kTRC": curve})
+
+
+def rgb_profile(white: Sequence[float], primaries: Sequence[Sequence[float]], curve: bytes) -> bytes:
+    """Return an RGB profile (ICC.1:2001, 6.3.1.2) of three primaries and one curve.
+
+    Args:
+        white: chromaticity (x, y).
+        primaries: those of red, green and blue.
+        curve: curveType or parametricCurveType.
+    Raises:
+        numpy.linalg.LinAlgError, ZeroDivisionError, struct.error: no light has these chromaticities.
+    """
+
+    def xyz(x: float, y: float) -> np.ndarray:
+        return np.array([x / y, 1, (1 - x - y) / y])
+
+    columns = np.stack([xyz(*one) for one in primaries], axis=1)
+    columns = columns * np.linalg.solve(columns, xyz(*white))
+    cones = BRADFORD @ np.array(struct.unpack(">3i", D50)) / 65536 / (BRADFORD @ xyz(*white))
+    columns = np.linalg.inv(BRADFORD) @ np.diag(cones) @ BRADFORD @ columns
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + D50}
+    for name, column in zip(b"rgb", columns.T, strict=True):
+        tags[bytes([name]) + b"XYZ"] = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(x * 65536) for x in column))
+        tags[bytes([name]) + b"TRC"] = curve
+    return _made(b"RGB ", tags)
+
+
+def _made(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """Return a profile of a display with the given tags."""
+    table, content, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, tag in tags.items():
+        table += struct.pack(">4sII", name, start + len(content), len(tag))
+        content += tag.ljust(-(-len(tag) // 4) * 4, b"\0")
+    size = start + len(content)
+    header = struct.pack(">I4xI4s4s4s12x4s", size, 0x04000000, b"mntr", space, b"XYZ ", b"acsp").ljust(68, b"\0")
+    return (header + D50).ljust(128, b"\0") + table + content
 
 
 def _tag(profile: bytes, wanted: bytes) -> bytes:

@@ -1,20 +1,22 @@
-"""Metadata of a photo: EXIF, XMP, resolution, color profile, and how the file was stored."""
+"""Reading of a photo's metadata: EXIF, XMP, IPTC, texts, resolution, color profile, and how the file was stored.
+
+What describes the photo is kept. What describes the old file, or is false of a photo in color, is not.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Any
 
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import IFD, Base
-from PIL.PngImagePlugin import PngInfo
 
-from tintype.images.icc_profiles import srgb_profile
-
-ONE_SEGMENT = 65_504
-"""Bytes of EXIF or XMP that a JPEG can hold."""
+from tintype.images.iptc import IPTC_RESOURCE, IPTC_TAG, kept_datasets
+from tintype.images.xmp import XMP_TEXT, is_too_long, kept_properties
 
 KEPT_TAGS = (
+    Base.DocumentName,
+    Base.PageName,
     Base.ImageDescription,
     Base.Make,
     Base.Model,
@@ -36,15 +38,26 @@ All others describe how the source was stored, and the output is stored in its o
 """
 
 
-def metadata_of(image: Image.Image, file: Image.Image, exif: Image.Exif | None) -> dict[str, Any]:
+def metadata_of(
+    image: Image.Image, file: Image.Image, exif: Image.Exif | None, *, turned: bool = False
+) -> dict[str, Any]:
     """Return the Pillow values, by purpose, that `encode_photo` needs to write a photo the way its source was stored.
 
     Args:
         image: the upright image. What rotated it has also corrected its XMP.
         file: the image as it was opened.
         exif: what `exif_of` returned for `file`.
+        turned: whether the image was rotated or mirrored after it was opened.
     """
-    found: dict[str, Any] = {"xmp": image.info.get("xmp"), "icc": "icc_profile" in image.info}
+    xmp = image.info.get("xmp")
+    found: dict[str, Any] = {
+        "xmp": kept_properties(xmp, turned=turned) if isinstance(xmp, bytes | str) else None,
+        "iptc": kept_datasets(_iptc(file)),
+        "texts": _texts(file),
+        "comment": _comment(file),
+        "icc": "icc_profile" in image.info,
+        "unread": ("XMP",) if isinstance(xmp, bytes) and is_too_long(xmp) else (),
+    }
     with contextlib.suppress(Exception):  # values that EXIF's types cannot hold
         found["exif"] = _of_size(exif, image.size).tobytes() if exif else None
     with contextlib.suppress(Exception):  # a resolution of 0/0, or not a pair
@@ -85,36 +98,56 @@ def exif_of(image: Image.Image) -> Image.Exif | None:
     return new
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Return whether an image is stored otherwise than upright.
+
+    Args:
+        image: not rotated yet.
+    """
+    with contextlib.suppress(Exception):  # EXIF is often broken
+        stored = image.info.get("original_orientation")  # of a HEIF, whose decoder has rotated it
+        return (stored or image.getexif().get(Base.Orientation, 1)) != 1
+    return False
+
+
 def _of_size(exif: Image.Exif, size: tuple[int, int]) -> Image.Exif:
     if details := exif.get_ifd(IFD.Exif):
         details |= {Base.ColorSpace: 1, Base.ExifImageWidth: size[0], Base.ExifImageHeight: size[1]}
     return exif
 
 
-def save_options(found: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return Pillow's options for the metadata in the format `name`."""
-    options: dict[str, Any] = {}
-    exif, xmp = found.get("exif"), found.get("xmp")
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    if name == "bmp":
-        exif = xmp = None
-    if name == "jpeg":
-        exif, xmp = (part if part and len(part) <= ONE_SEGMENT else None for part in (exif, xmp))
-    if exif:
-        options["exif"] = exif
-    if xmp and name == "png":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-    elif xmp and name == "tiff":
-        with_xmp = Image.Exif()
-        if exif:
-            with_xmp.load(exif)
-        with_xmp[Base.XMLPacket] = xmp
-        options["exif"] = with_xmp
-    elif xmp:
-        options["xmp"] = xmp
-    if "dpi" in found and name in ("jpeg", "png", "tiff", "bmp"):
-        options["dpi"] = found["dpi"]
-    if "icc" in found and name != "bmp":
-        options["icc_profile"] = srgb_profile()
-    return options
+def _iptc(file: Image.Image) -> bytes | None:
+    """Return the IPTC datasets of a JPEG (a Photoshop resource) or a TIFF (a tag), or None if there are none."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        resources = file.info.get("photoshop")
+        found = resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None
+    elif isinstance(file, TiffImagePlugin.TiffImageFile):
+        found = file.tag_v2.get(IPTC_TAG)
+        if not found:
+            with contextlib.suppress(Exception):  # a tag of the wrong type
+                found = file.get_photoshop_blocks().get(IPTC_RESOURCE, {}).get("data")
+        if isinstance(found, tuple):  # some programs store the bytes as 32-bit words
+            with contextlib.suppress(Exception):
+                found = b"".join(word.to_bytes(4, "little" if file.tag_v2.prefix == b"II" else "big") for word in found)
+    else:
+        found = None
+    return found if isinstance(found, bytes) else None
+
+
+def _comment(file: Image.Image) -> bytes | None:
+    """Return the comment of a JPEG or GIF. Several are joined by line breaks."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        return b"\n".join(content for name, content in file.applist if name == "COM") or None
+    comment = file.info.get("comment") if file.format == "GIF" else None
+    return comment if isinstance(comment, bytes) else None
+
+
+def _texts(file: Image.Image) -> dict[str, str]:
+    """Return the texts of a PNG by keyword, without those that repeat other metadata or describe a thumbnail."""
+    if not isinstance(file, PngImagePlugin.PngImageFile):
+        return {}
+    return {
+        keyword: text
+        for keyword, text in (file._text or {}).items()  # `text` itself would decode all frames of an animation
+        if keyword != XMP_TEXT and not keyword.startswith(("Raw profile type ", "Thumb::"))
+    }

@@ -26,6 +26,8 @@ class Photo:
     """Pillow's name of the file's format, or None if the photo comes from no file."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Metadata of the file, which `tintype.images.encoding.encode_photo` writes again."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of how the file was read, one line each."""
 
     def __post_init__(self) -> None:
         known = self.pixels.dtype.name in ("uint8", "uint16", "float32")
@@ -64,6 +66,10 @@ class Photo:
     def with_pixels(self, pixels: np.ndarray) -> Photo:
         """Return the same photo with other pixels."""
         return replace(self, pixels=pixels)
+
+    def with_warnings(self, *warnings: str) -> Photo:
+        """Return the same photo with these warnings."""
+        return replace(self, warnings=warnings) if warnings else self
 
     @property
     def in_8_bits(self) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, TiffTags
 from PIL import TiffImagePlugin as Tiff
 
+from tintype.images.iptc import IPTC_TAG
 from tintype.images.photo import Photo
 
 STRIP = 1 << 20
@@ -31,7 +32,7 @@ def encode_tiff(photo: Photo, metadata: dict[str, Any], *, compressed: bool) -> 
 
     Args:
         photo: of dtype uint8 or uint16.
-        metadata: Pillow's options for a TIFF: exif, icc_profile, dpi.
+        metadata: Pillow's options for a TIFF: exif, icc_profile, dpi; and iptc.
         compressed: whether the pixels are deflated.
     """
     pixels = photo.with_alpha
@@ -66,6 +67,10 @@ def encode_tiff(photo: Photo, metadata: dict[str, Any], *, compressed: bool) -> 
         directory[Tiff.X_RESOLUTION], directory[Tiff.Y_RESOLUTION] = metadata["dpi"]
     if "icc_profile" in metadata:
         directory[Tiff.ICCPROFILE] = metadata["icc_profile"]
+
+    if "iptc" in metadata:
+        directory.tagtype[IPTC_TAG] = TiffTags.UNDEFINED
+        directory[IPTC_TAG] = metadata["iptc"]
 
     file = io.BytesIO()
     directory.save(file)
