@@ -19,3 +19,8 @@ class Refusal(Exception):  # noqa: N818 - caused by the request or the load, not
         """Return the HTTP response."""
         body = {"error": {"code": self.code, "message": self.message}}
         return JSONResponse(body, self.status, headers={"Cache-Control": "no-store", **self.headers})
+
+
+def one_line(name: str) -> str:
+    """Return a name that a client made up, fit for a message: its first 80 letters, and no line breaks."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:80])

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, Json, ValidationError
 
 from tintype.inference.hints import Hint
-from tintype.serving.errors import Refusal
+from tintype.serving.errors import Refusal, one_line
 from tintype.serving.limits import Limits
 
 OutputFormat = Literal["same", "jpeg", "png", "webp", "tiff"]
 OUTPUT_FORMATS: tuple[str, ...] = get_args(OutputFormat)
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+"""JSON's numbers alone: neither true nor "1"."""
 
 
 class Spot(BaseModel):
@@ -31,7 +32,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hints: Json[list[Spot]] = Field([], description='a JSON list: [{"x": 0.5, "y": 0.2, "color": "#7799bb"}]')
+    hints: Json[Annotated[list[Spot], FailFast()]] = Field(
+        [], description='a JSON list: [{"x": 0.5, "y": 0.2, "color": "#7799bb"}]'
+    )
     saturation: float = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="0: gray; 1: as predicted")
     keep_color: bool = Field(False, description="give a photo that has colors back as it is")
     format: OutputFormat = Field("same", description="of the answer")
@@ -48,7 +51,7 @@ def read_options(fields: Mapping[str, str], limits: Limits) -> Options:
         options = Options.model_validate(dict(fields))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))[:80]
+        where = one_line(".".join(map(str, first["loc"])))
         if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
             raise Refusal(
                 422, "bad_option", f"{where}: no such option; allowed: {', '.join(Options.model_fields)}"

@@ -9,15 +9,15 @@ import re
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-import python_multipart  # noqa: F401 - else Starlette would miss it only at the first request
 from PIL import Image, UnidentifiedImageError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from tintype.images.formats import READABLE
 from tintype.images.opening import NOT_AN_IMAGE, OVER_PIXEL_LIMIT, TRUNCATED
-from tintype.serving.errors import Refusal
+from tintype.serving.errors import Refusal, one_line
 from tintype.serving.limits import Limits
 
 FORM = 64 * 1024
@@ -84,9 +84,11 @@ class _Body:
         self.ended = False
 
     async def form(self) -> Upload:
-        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "multipart/form-data":
+        kind, params = parse_options_header(self.request.headers.get("content-type"))
+        if kind != b"multipart/form-data":
             raise Refusal(415, "not_a_form", "send the photo as multipart/form-data, in a file field named photo")
+        if params.get(b"charset", b"utf-8").lower() != b"utf-8":  # some of Python's codecs are slow, or raise anything
+            raise Refusal(400, "bad_form", "charset: allowed: utf-8")
         length = self.request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self.limits.bytes + FORM:
             raise self._too_large()
@@ -100,6 +102,10 @@ class _Body:
             raise Refusal(408, "too_slow", "the upload was too slow") from None
         except MultiPartException as error:
             raise Refusal(400, "bad_form", f"the form cannot be read: {error.message}") from None
+        names = [name for name, _ in form.multi_items()]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            await form.close()
+            raise Refusal(400, "bad_form", f"{one_line(twice)}: the form has this field more than once")
         photo = form.get("photo")
         if not isinstance(photo, UploadFile):
             await form.close()
