@@ -26,7 +26,7 @@ CAT = np.asarray(Image.fromarray(data.chelsea()).convert("L"))
 class Running:
     """An app behind uvicorn, in a thread."""
 
-    def __init__(self, colorizer: Colorizer, limits: Limits, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, colorizer: Colorizer, limits: Limits, hosts: tuple[str, ...] = (), root_path: str = "") -> None:
         located = FoundModel(__file__, "colorizer 3 (row)", {"psnr": 25.4})
         app = create_app(colorizer, located, limits, hosts)
 
@@ -36,7 +36,7 @@ class Running:
 
         self.backend = colorizer.backend
         self.socket = listen("127.0.0.1", 0)
-        self.uvicorn = server(app, limits)
+        self.uvicorn = server(app, limits, root_path)
         self.thread = threading.Thread(target=self.uvicorn.run, args=[[self.socket]])
         self.thread.start()
         self.http = httpx.Client(base_url=address_of(self.socket), timeout=60)

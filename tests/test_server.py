@@ -319,6 +319,10 @@ def test_a_name_that_is_not_the_servers_is_refused(running, host, known):
         ({"Sec-Fetch-Site": "none"}, True),
         ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}, False),
         ({"Origin": "http://localhost:3000"}, False),
+        ({"Origin": "https://localhost:8000"}, False),
+        ({"Origin": "https://tintype.example"}, True),
+        ({"Origin": "http://tintype.example"}, False),
+        ({"Origin": "https://tintype.example:8000"}, False),
         ({"Origin": "https://evil.example"}, False),
         ({"Origin": "null"}, False),
         ({"Sec-Fetch-Site": "cross-site"}, False),
@@ -706,6 +710,15 @@ def test_an_address_of_another_machine_is_told(command, weights):
     failed = command("--model", str(weights), "--host", "nowhere.invalid").exception
     assert isinstance(failed, UserError)
     assert "--host nowhere.invalid" in str(failed)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--allow-host", "ftp://photos.lan"), ("--allow-host", "photos.lan:99999"), ("--root-path", "colors")]
+)
+def test_names_that_no_page_can_have_are_told(command, weights, wrong):
+    failed = command("--model", str(weights), *wrong).exception
+    assert isinstance(failed, UserError)
+    assert str(failed).startswith(" ".join(wrong))
 
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart", "prometheus_client"])

@@ -23,8 +23,14 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8000,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="Another host name of this server, such as a proxy's; may be repeated."),
+        typer.Option(
+            help="Another name of this server, such as a proxy's: NAME[:PORT] by https, or http://NAME[:PORT]; may be "
+            "repeated."
+        ),
     ] = None,
+    root_path: Annotated[
+        str, typer.Option(help="Path under which a proxy publishes the server, and which it strips: /colors.")
+    ] = "",
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger photos.")] = 50_000_000,
     queue: Annotated[int, typer.Option(min=1, help="Photos to queue; further ones get status 429.")] = 32,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a photo may take.")] = 120,
@@ -36,6 +42,7 @@ def serve(
     at /metrics.
     """
     import contextlib
+    import re
     import webbrowser
 
     from tintype.errors import UserError
@@ -45,11 +52,18 @@ def serve(
 
     try:
         from tintype.serving.app import create_app
+        from tintype.serving.guard import Origin
         from tintype.serving.limits import Limits
         from tintype.serving.server import address_of, listen, server
     except ModuleNotFoundError as error:
         raise UserError(f"serve needs {error.name}, which is not installed: pip install 'tintype[serve]'") from None
 
+    root_path = root_path.rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)*", root_path, re.ASCII):
+        raise UserError(f"--root-path {root_path}: allowed: a path such as /colors")
+    for allowed in allow_host or []:
+        if Origin.read(allowed) is None:
+            raise UserError(f"--allow-host {allowed}: allowed: NAME, NAME:PORT, http://NAME or http://NAME:PORT")
     limits = Limits(pixels=max_pixels, queue=queue, timeout=timeout)
     with listen(host, port) as listening:
         located = find_model(model)
@@ -60,4 +74,4 @@ def serve(
             webbrowser.open(url)
         app = create_app(colorizer, located, limits, [host, *(allow_host or [])])
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when all is done
-            server(app, limits).run([listening])
+            server(app, limits, root_path).run([listening])

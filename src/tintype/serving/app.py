@@ -13,13 +13,14 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from tintype.images.formats import WRITABLE
 from tintype.inference.colorizer import Colorizer
 from tintype.inference.model_names import FoundModel
+from tintype.serving.draining import Drained
 from tintype.serving.errors import Refusal
 from tintype.serving.guard import HEADERS, Guard
 from tintype.serving.jobs import RETRY, Answer, Jobs
@@ -72,7 +73,7 @@ class Example(BaseModel):
     """A gray photo to try."""
 
     name: str
-    url: str
+    url: str = Field(description="relative to the page's")
     credit: str
 
 
@@ -91,7 +92,7 @@ def create_app(
         colorizer: colors the photos. Requests override its `saturation` and `keep_color`, `limits` its `max_pixels`.
         located: the model, whose name and metrics are shown.
         limits: limits of the server.
-        hosts: host names of the server in addition to localhost, this machine's name and any address.
+        hosts: names of the server in addition to localhost, this machine's name and any address; see `Guard`.
     """
     monitor = Monitor()
     jobs = Jobs(colorizer, limits, monitor)
@@ -108,6 +109,7 @@ def create_app(
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,  # FastAPI's two pages load their scripts from other sites
         redoc_url=None,
+        redirect_slashes=False,  # a proxy's clients would be sent to the address behind it
         lifespan=lifespan,
     )
     _report_errors(app, monitor)
@@ -181,6 +183,7 @@ def create_app(
     app.mount("/static", StaticFiles(directory=PAGE, check_dir=False), name="static")
     app.mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False), name="examples")
     app.add_middleware(Guard, monitor=monitor, hosts=hosts)
+    app.add_middleware(Drained, patience=limits.patience)
     app.add_middleware(Counted, monitor=monitor)
     return app
 
@@ -212,7 +215,7 @@ def _examples() -> list[Example]:
     """Return the examples in the folder `EXAMPLES`, whose ``credits.json`` has [{"file", "name", "credit"}]."""
     known = EXAMPLES / "credits.json"
     listed = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else []
-    return [Example(name=one["name"], url=f"/examples/{one['file']}", credit=one["credit"]) for one in listed]
+    return [Example(name=one["name"], url=f"examples/{one['file']}", credit=one["credit"]) for one in listed]
 
 
 def _report_errors(app: FastAPI, monitor: Monitor) -> None:

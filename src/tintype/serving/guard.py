@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Collection
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +15,7 @@ from tintype.serving.errors import Refusal
 from tintype.serving.monitoring import Monitor
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+PORTS = {"http": 80, "https": 443}
 HEADERS = {
     # blob: and data: are the photos in the page.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -29,20 +31,44 @@ HEADERS = {
 """Headers of every response (https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html)."""
 
 
+class Origin(NamedTuple):
+    """What a browser calls the origin of a page (RFC 6454)."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def read(cls, text: str) -> Origin | None:
+        """Read the header Origin, another URL, or NAME[:PORT] (by https). Returns None if it names no web origin."""
+        try:
+            url = urlsplit(text if "://" in text else f"https://{text}")
+            return cls(url.scheme, url.hostname, url.port or PORTS[url.scheme]) if url.hostname else None
+        except (ValueError, KeyError):
+            return None
+
+
 class Guard:
     """ASGI middleware that runs two checks on requests, and adds `HEADERS` to responses.
 
     First, the header Host must be an address, localhost, this machine's name or one of `hosts`. Otherwise somebody
     else's name has been pointed here (DNS rebinding), and a foreign page would count as ours. Second, requests that
     change or cost something are refused if they come from other sites' pages. Browsers mark those requests
-    (Sec-Fetch-Site, Origin).
+    (Sec-Fetch-Site, Origin). Our own page has the origin of this request, or one of `hosts`, because most proxies put
+    another Host in the place of the browser's.
+
+    Args:
+        app: the application behind.
+        monitor: counts the refusals.
+        hosts: names under which the server is known, as NAME[:PORT] (by https) or as an origin (http://NAME[:PORT]).
     """
 
     def __init__(self, app: ASGIApp, monitor: Monitor, hosts: Collection[str] = ()) -> None:
         self.app = app
         self.monitor = monitor
         name = socket.gethostname().lower()
-        self.hosts = {"localhost", name, f"{name}.local", *(host.lower() for host in hosts)}
+        self.origins = {origin for host in hosts if (origin := Origin.read(host))}
+        self.hosts = {"localhost", name, f"{name}.local", *(origin.host for origin in self.origins)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -56,20 +82,25 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        if refusal := self._refusal(scope["method"], Headers(scope=scope)):
+        if refusal := self._refusal(scope["method"], scope["scheme"], Headers(scope=scope)):
             self.monitor.refusals.labels(refusal.code).inc()
             return await refusal.response()(scope, receive, with_headers)
         await self.app(scope, receive, with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> Refusal | None:
-        host = headers.get("host", "")
-        if not self._known(_name(f"//{host}")):
+    def _refusal(self, method: str, scheme: str, headers: Headers) -> Refusal | None:
+        asked = Origin.read(f"{scheme}://{headers.get('host', '')}")
+        if asked is None or not self._known(asked.host):
             return Refusal(421, "wrong_host", "unknown host name; `tintype serve --allow-host NAME` allows another")
         if method in SAFE:
             return None
         foreign = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-        if foreign or ("origin" in headers and headers["origin"].partition("://")[2].lower() != host.lower()):
-            return Refusal(403, "other_site", "requests from other sites' pages are not allowed")
+        if foreign or ("origin" in headers and Origin.read(headers["origin"]) not in {asked, *self.origins}):
+            return Refusal(
+                403,
+                "other_site",
+                "requests from other sites' pages are not allowed; behind a proxy, `tintype serve --allow-host` names "
+                "the page's own host and port",
+            )
         return None
 
     def _known(self, name: str) -> bool:
@@ -80,11 +111,3 @@ class Guard:
         except ValueError:
             return False
         return True
-
-
-def _name(url: str) -> str:
-    """Return the host of a URL in lower case, without the port, or '' if there is none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tintype.errors import UserError
+from tintype.serving.draining import Drained
 from tintype.serving.errors import Refusal
 from tintype.serving.guard import HEADERS
 from tintype.serving.jobs import RETRY
@@ -44,8 +45,14 @@ def address_of(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
-    """Return a server, ready to `run` until SIGINT or SIGTERM. Photos that are there by then are finished first."""
+def server(app: FastAPI, limits: Limits, root_path: str = "") -> uvicorn.Server:
+    """Return a server, ready to `run` until SIGINT or SIGTERM. Photos that are there by then are finished first.
+
+    Args:
+        app: the application.
+        limits: limits of the server.
+        root_path: path under which a proxy publishes the server, such as ``/colors``. The proxy strips it.
+    """
     config = uvicorn.Config(
         app,
         http=patient(limits),
@@ -53,6 +60,7 @@ def server(app: FastAPI, limits: Limits) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
+        root_path=root_path,
         timeout_graceful_shutdown=GRACE,
     )
     return uvicorn.Server(config)
@@ -67,6 +75,7 @@ def patient(limits: Limits) -> type[H11Protocol]:
     """
 
     most = limits.queue + CONNECTIONS
+    crowded = Drained(CROWDED, limits.patience)
 
     class Patient(H11Protocol):
         _head: asyncio.TimerHandle | None = None
@@ -76,7 +85,7 @@ def patient(limits: Limits) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) > most:
-                self.app = CROWDED
+                self.app = crowded
             self._await_head()
 
         def data_received(self, data: bytes) -> None:

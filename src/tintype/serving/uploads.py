@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import re
 from collections.abc import AsyncGenerator
@@ -56,18 +55,10 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
     """Receive a form with a file ``photo``.
 
     Raises:
-        Refusal: 400, 408, 413 or 415. By then the rest of the body has been read, as far as patience goes, because
-            clients that get an answer while they are sending (browsers) often do not see it.
+        Refusal: 400, 408, 413 or 415.
         ClientDisconnect: the client hung up.
     """
-    body = _Body(request, limits)
-    try:
-        return await body.form()
-    except Refusal as refusal:
-        await body.drain()
-        if not body.ended:
-            refusal.headers = {**refusal.headers, "Connection": "close"}
-        raise
+    return await _Body(request, limits).form()
 
 
 class _InMemory(MultiPartParser):
@@ -117,14 +108,6 @@ class _Body:
         if len(content) > self.limits.bytes:
             raise self._too_large()
         return Upload(content, {name: value for name, value in form.items() if isinstance(value, str)})
-
-    async def drain(self) -> None:
-        if self.ended or "expect" in self.request.headers:  # a client that asks first does not send what is refused
-            return
-        with contextlib.suppress(TimeoutError, ClientDisconnect):
-            async with asyncio.timeout(self.limits.patience):
-                while not self.ended:
-                    await self._chunk()
 
     async def _chunks(self, deadline: asyncio.Timeout) -> AsyncGenerator[bytes, None]:
         total, until = 0, deadline.when()

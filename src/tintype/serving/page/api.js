@@ -1,5 +1,5 @@
 // @ts-check
-/** The HTTP API, as /openapi.json describes it. */
+/** The HTTP API, as openapi.json describes it. All paths are relative: a proxy may put one before them. */
 
 /**
  * @typedef {{x: number, y: number, color: string}} Hint  A spot, in shares of the photo's sides, and its #rrggbb.
@@ -40,18 +40,18 @@ export async function colorize(photo, { hints = [], saturation = 1, format = "sa
   form.append("hints", JSON.stringify(hints.map(({ x, y, color }) => ({ x, y, color }))));
   form.append("saturation", String(saturation));
   form.append("format", format);
-  const answer = await ask("/api/colorize", { method: "POST", body: form, signal });
+  const answer = await ask("api/colorize", { method: "POST", body: form, signal });
   return answer.blob();
 }
 
 /** @returns {Promise<Model>} */
 export async function model() {
-  return (await ask("/api/model")).json();
+  return (await ask("api/model")).json();
 }
 
 /** @returns {Promise<Example[]>} */
 export async function examples() {
-  return (await ask("/api/examples")).json();
+  return (await ask("api/examples")).json();
 }
 
 /**
