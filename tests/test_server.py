@@ -404,7 +404,8 @@ def test_more_photos_than_the_queue_holds_are_told_to_come_back(hold):
 
 
 def test_a_photo_that_takes_too_long_is_given_up_on_and_its_place_kept_until_it_is_over(hold):
-    running, _ = hold(queue=1, timeout=0.5)
+    running, _ = hold(queue=1, timeout=2)
+    assert running.post(b"no photo").status_code == 415  # the decoder has started
     late = running.post(coded(CAT))
     assert (late.status_code, problem_of(late)["code"]) == (503, "timeout")
     assert int(late.headers["retry-after"]) > 0

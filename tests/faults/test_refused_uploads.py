@@ -5,6 +5,8 @@ import http.client
 import pytest
 from running_server import CAT, Running, coded, servers_on_hold, until
 
+from tintype.serving import server as uvicorn_server
+
 BODY = 8_000_000  # more than the system's buffers hold
 
 
@@ -36,6 +38,6 @@ def test_whoever_refuses_is_heard(hold, monkeypatch):
     assert refused(running) == (429, "2")
     running.backend.let.set()
     assert waiting.result().status_code == 200
-    monkeypatch.setattr("tintype.serving.server.CONNECTIONS", -1)
+    monkeypatch.setattr(uvicorn_server, "CONNECTIONS", -1)
     crowded, _ = hold(queue=1)
     assert refused(crowded) == (503, "2")

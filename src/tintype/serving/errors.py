@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
+if TYPE_CHECKING:
+    from starlette.responses import JSONResponse
 
 
 class Refusal(Exception):  # noqa: N818 - caused by the request or the load, not by us
@@ -15,8 +17,13 @@ class Refusal(Exception):  # noqa: N818 - caused by the request or the load, not
         self.status, self.code, self.message = status, code, message
         self.headers = headers or {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Refusal, (self.status, self.code, self.message, self.headers)
+
     def response(self) -> JSONResponse:
         """Return the HTTP response."""
+        from starlette.responses import JSONResponse  # late, because decoders refuse photos, too, and send none
+
         body = {"error": {"code": self.code, "message": self.message}}
         return JSONResponse(body, self.status, headers={"Cache-Control": "no-store", **self.headers})
 

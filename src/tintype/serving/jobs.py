@@ -10,20 +10,22 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from tintype.images.encoding import encode_photo
 from tintype.images.formats import format_of
-from tintype.images.opening import UnreadablePhoto
 from tintype.images.photo import Photo
 from tintype.images.strips import THREADS
 from tintype.inference.colorizer import Colorizer, Prepared
 from tintype.inference.hints import Hint
 from tintype.serving.batching import Batcher, outlive_cancellation
+from tintype.serving.decoding import Decoders, TooCostly
 from tintype.serving.errors import Refusal
 from tintype.serving.limits import Limits
 from tintype.serving.memory import give_back
 from tintype.serving.monitoring import Monitor
 from tintype.serving.options import Options
-from tintype.serving.uploads import judge, unreadable
+from tintype.serving.reading import judge, read_content
 
 RETRY = {"Retry-After": "2"}
+DECODER, DECODER_PIXEL = 512_000_000, 40
+"""Bytes that a decoder may use at most, and those for each pixel that is allowed. A 16-bit pixel takes 24."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,6 +58,7 @@ class Jobs:
         self._monitor = monitor
         self._batcher = Batcher(self._colorizer.predict, colorizer.options.batch_size, monitor.batches.observe)
         self._pool = ThreadPoolExecutor(THREADS, "photos")
+        self._decoders = Decoders(limits.decoding, DECODER + DECODER_PIXEL * limits.pixels)
         self._memory = _Memory(limits.pixels)
         self._answers = _Memory(limits.answers)
         self._places = limits.queue
@@ -103,17 +106,19 @@ class Jobs:
         self._closed = True
         self._batcher.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
 
     async def _colorize(self, content: bytes, options: Options, place: ExitStack) -> Answer:
         seconds: dict[str, float] = {}
         step = self._monitor.step
         one = self._colorizer.with_options(saturation=options.saturation, keep_color=options.keep_color)
-        header = await self._in_thread(judge, content, self._limits)
+        header = await self._in_thread(self._decoded, judge, content)
         with ExitStack() as memory:
             with step("wait", seconds):
                 memory.callback(await self._memory.take(header.width * header.height))
             with step("decode", seconds):
                 prepared = await self._in_thread(self._prepared, one, content)
+            del content
             with step("network", seconds):
                 ab = await self._batcher(prepared)
             with step("join", seconds):
@@ -125,10 +130,15 @@ class Jobs:
         return Answer(coded, format, seconds, place)
 
     def _prepared(self, colorizer: Colorizer, content: bytes) -> Prepared:
+        return colorizer.prepare(self._decoded(read_content, content))
+
+    def _decoded(self, work: Callable[[bytes, Limits], T], content: bytes) -> T:
         try:
-            return colorizer.prepare(content)
-        except UnreadablePhoto as error:
-            raise unreadable(error.reason, self._limits) from None
+            return self._decoders.run(work, content, self._limits)
+        except TooCostly:
+            raise Refusal(
+                422, "too_costly", "the photo takes more time or memory to decode than allowed; save it again"
+            ) from None
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         future = self._pool.submit(work, *args, **kwargs)

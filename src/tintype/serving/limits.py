@@ -23,6 +23,8 @@ class Limits:
     """Bytes of answers that are sent at a time. A larger answer is sent alone."""
     timeout: float = 120.0
     """Seconds from the photo's arrival to its answer."""
+    decoding: float = 30.0
+    """Seconds of the processor's time for decoding a photo. Honest ones of 50 megapixels take five."""
     patience: float = 10.0
     """Seconds for a request's head, and for its body in addition to the time that it takes at `rate`."""
     rate: int = 20_000
