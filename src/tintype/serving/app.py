@@ -28,6 +28,7 @@ from tintype.serving.limits import Limits
 from tintype.serving.monitoring import Counted, Monitor
 from tintype.serving.options import OUTPUT_FORMATS, Options, Spot, read_options
 from tintype.serving.sending import Sent
+from tintype.serving.stopping import Stoppable
 from tintype.serving.uploads import read_upload
 
 HERE = Path(__file__).parent
@@ -184,6 +185,7 @@ def create_app(
     app.mount("/examples", StaticFiles(directory=EXAMPLES, check_dir=False), name="examples")
     app.add_middleware(Guard, monitor=monitor, hosts=hosts)
     app.add_middleware(Drained, patience=limits.patience)
+    app.add_middleware(Stoppable, monitor=monitor)
     app.add_middleware(Counted, monitor=monitor)
     return app
 
@@ -265,10 +267,10 @@ def _photo_responses() -> dict[int | str, dict[str, Any]]:
         413: "The photo has too many bytes or pixels.",
         415: "Not a photo in an allowed format, or an animation.",
         421: "Unknown host name in the header Host.",
-        422: "The photo is damaged or too small, or an option cannot be used.",
+        422: "The photo is damaged, too small or too costly to decode, or an option cannot be used.",
         429: "The queue is full; retry after `Retry-After` seconds.",
         500: "Internal server error.",
-        503: "Coloring took too long, or there are too many connections.",
+        503: "Coloring took too long, there are too many connections, or the server is stopping.",
     }
     return {
         200: {"description": "The photo.", "content": {format.media_type: binary for format in WRITABLE.values()}},

@@ -38,6 +38,7 @@ class Decoders:
         self._seconds = seconds
         self._memory = memory
         self._idle: list[subprocess.Popen[bytes]] = []
+        self._busy: set[subprocess.Popen[bytes]] = set()
         self._closed = False
 
     def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -52,7 +53,10 @@ class Decoders:
             Exception: what the function raised.
         """
         process = self._process()
+        self._busy.add(process)
         try:
+            if self._closed:
+                raise TooCostly
             _send(cast(IO[bytes], process.stdin), (self._seconds, work, args, kwargs))
             result, error = _receive(cast(IO[bytes], process.stdout))
         except (EOFError, OSError):
@@ -61,6 +65,8 @@ class Decoders:
         except BaseException:
             _end(process)
             raise
+        finally:
+            self._busy.discard(process)
         self._idle.append(process)
         if self._closed:
             self.close()
@@ -71,8 +77,10 @@ class Decoders:
         return cast(T, result)
 
     def close(self) -> None:
-        """End the processes: those that are idle at once, the others after their work."""
+        """End the processes at once, also in the middle of their work."""
         self._closed = True
+        for process in list(self._busy):
+            process.kill()  # the thread that waits for it does the rest
         while self._idle:
             _end(self._idle.pop())
 

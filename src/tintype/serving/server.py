@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -48,6 +50,8 @@ def address_of(listening: socket.socket) -> str:
 def server(app: FastAPI, limits: Limits, root_path: str = "") -> uvicorn.Server:
     """Return a server, ready to `run` until SIGINT or SIGTERM. Photos that are there by then are finished first.
 
+    Those that are not within `GRACE` seconds are answered with 503. A second signal ends the process at once.
+
     Args:
         app: the application.
         limits: limits of the server.
@@ -63,7 +67,15 @@ def server(app: FastAPI, limits: Limits, root_path: str = "") -> uvicorn.Server:
         root_path=root_path,
         timeout_graceful_shutdown=GRACE,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:  # asked a second time: do not wait for anything
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        super().handle_exit(sig, frame)
 
 
 def patient(limits: Limits) -> type[H11Protocol]:
