@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from running_server import CAT, coded, pixels_of, servers_on_hold, until
 
-from tintype.serving.decoding import Decoders, TooCostly
+from tintype.serving.decoding import PIECES, Decoders, TooCostly
 
 
 @pytest.fixture
@@ -102,6 +102,18 @@ def test_who_leaves_in_the_middle_of_a_costly_photo_leaves_nothing_behind():
         until(lambda: running.value("tintype_photos") == 0)
         assert running.post(coded(CAT)).status_code == 200
     until(lambda: processes() == [])
+
+
+def test_a_process_keeps_nothing_for_ever(decoders):
+    """Whatever a library caches by what it finds in photos, such as color profiles, goes with its process."""
+    numbers = [decoders.run(os.getpid) for _ in range(2 * PIECES + 1)]
+    assert [numbers.count(number) for number in dict.fromkeys(numbers)] == [PIECES, PIECES, 1]
+
+
+def test_memory_is_given_back_between_photos(decoders):
+    before = psutil.Process(decoders.run(os.getpid)).memory_info().rss
+    decoders.run(np.ones, 50_000_000, np.uint8)
+    until(lambda: processes()[0].memory_info().rss < before + 10e6)
 
 
 def test_threads_have_processes_of_their_own(decoders):

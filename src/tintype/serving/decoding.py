@@ -18,6 +18,11 @@ from typing import IO, Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
+from tintype.serving.memory import give_back
+
+PIECES = 200
+"""Pieces of work after which a process makes way for a new one, and with it whatever libraries have kept of photos."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -58,7 +63,7 @@ class Decoders:
             if self._closed:
                 raise TooCostly
             _send(cast(IO[bytes], process.stdin), (self._seconds, work, args, kwargs))
-            result, error = _receive(cast(IO[bytes], process.stdout))
+            result, error, last = _receive(cast(IO[bytes], process.stdout))
         except (EOFError, OSError):
             _end(process)
             raise TooCostly from None
@@ -67,7 +72,10 @@ class Decoders:
             raise
         finally:
             self._busy.discard(process)
-        self._idle.append(process)
+        if last:
+            _end(process)
+        else:
+            self._idle.append(process)
         if self._closed:
             self.close()
         if isinstance(error, MemoryError):
@@ -142,7 +150,7 @@ def main(memory: int) -> None:
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
-    while True:
+    for number in range(1, PIECES + 1):
         try:
             seconds, work, args, kwargs = _receive(asked)
         except EOFError:
@@ -154,8 +162,9 @@ def main(memory: int) -> None:
         except Exception as raised:
             error = raised
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _send(answers, (result, error))
+        _send(answers, (result, error, number == PIECES))
         del work, args, kwargs, result, error
+        give_back()
 
 
 if __name__ == "__main__":
