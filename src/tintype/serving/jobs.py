@@ -48,6 +48,7 @@ class Jobs:
 
     Args:
         colorizer: runs the three steps: `prepare` and `finish` in a few threads, `predict` in one thread, in batches.
+            Before `prepare`, each thread has photos decoded in a process of its own.
         limits: limits of the server.
         monitor: records the metrics.
     """
@@ -124,8 +125,10 @@ class Jobs:
             with step("join", seconds):
                 hints = _WhileWanted(options.spots, asyncio.current_task())
                 photo = await self._in_thread(one.finish, prepared, ab, hints=hints)
+            del prepared, ab
             with step("encode", seconds):
                 coded, format = await self._in_thread(_coded, photo, options.format)
+            del photo
             place.callback(await self._answers.take(len(coded)))
         return Answer(coded, format, seconds, place)
 
