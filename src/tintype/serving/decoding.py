@@ -148,8 +148,10 @@ def main(memory: int) -> None:
     os.dup2(2, 1)  # what libraries print does not belong between the answers
     import tintype.images.decoding  # noqa: F401 - before the memory is limited
 
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    sizes = Path("/proc/self/statm")
+    if sizes.exists():  # Linux; elsewhere, the limit has no effect that can be relied on
+        most = memory + int(sizes.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     for number in range(1, PIECES + 1):
         try:
             seconds, work, args, kwargs = _receive(asked)
