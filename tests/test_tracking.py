@@ -2,12 +2,14 @@
 
 import ast
 import base64
+import contextlib
 import io
 import os
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -16,8 +18,12 @@ import pytest
 import torch
 from conftest import CHECKOUT
 from httpx import ASGITransport, AsyncClient
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, TEMPORARILY_UNAVAILABLE
 from PIL import Image
 from skimage import data
+from sqlalchemy.exc import OperationalError
 
 from tintype import Colorizer
 from tintype.closure import closure
@@ -84,6 +90,26 @@ def test_champion_moves_only_when_a_model_is_better_and_never_from_an_experiment
     assert register(4, 20.0, split="s2", rescored=19.0)["alias"] == "challenger"
     assert register(5, 20.0, split="s2", rescored=21.0)["alias"] == "champion"
     assert champion() == 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MlflowException("API request failed with error code 403", error_code=PERMISSION_DENIED),
+        MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE),
+        OperationalError("SELECT", {}, Exception("database is locked")),
+        ConnectionError("timed out"),
+    ],
+    ids=lambda error: type(error).__name__ + str(error)[:20],
+)
+def test_a_store_that_fails_is_not_one_without_a_champion(register, tracker, monkeypatch, error):
+    held = tracker.client.get_model_version_by_alias("m", "champion").version
+    for name in ("search_registered_models", "get_model_version", "get_model_version_by_alias"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, name, Mock(side_effect=error))
+            with contextlib.suppress(type(error)):
+                assert register(7, 1e9, split="s2")["alias"] == "challenger"  # a worse model
+        assert tracker.client.get_model_version_by_alias("m", "champion").version == held
 
 
 def test_new_code_makes_a_new_version_of_the_champion_but_not_in_an_experiment(register, tracker, monkeypatch):

@@ -135,10 +135,14 @@ def _log_model(tracker: Tracker, name: str, weights: Path, tags: Mapping[str, st
 
 
 def _champion(tracker: Tracker, model_name: str) -> Any:
-    try:
-        return tracker.client.get_model_version_by_alias(model_name, "champion")
-    except mlflow.exceptions.MlflowException:
-        return None
+    """Return the champion's version, or None if the store answers that there is none.
+
+    A store that does not answer raises its error. It must never pass for one without a champion, because then any
+    model would become the champion.
+    """
+    models = tracker.client.search_registered_models(f"name = '{model_name}'")
+    number = next((model.aliases.get("champion") for model in models), None)
+    return None if number is None else tracker.client.get_model_version(model_name, number)
 
 
 def _number(champion: Any) -> str | None:

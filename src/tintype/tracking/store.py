@@ -88,9 +88,13 @@ def _asked(store: str, reference: str) -> tuple[MlflowClient, Run | ModelVersion
             return client, client.get_model_version_by_alias(model, alias)
         return client, client.get_model_version(model, number)
     except (MlflowException, SQLAlchemyError) as error:  # the latter: a damaged store
-        missing = getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
-        known = _known(store) if missing else ""  # a store that did not answer is not asked again
+        known = _known(store) if is_missing(error) else ""  # a store that did not answer is not asked again
         raise UserError(f"{reference}: {' '.join(str(error).split())}{known}") from None
+
+
+def is_missing(error: Exception) -> bool:
+    """Return whether a store answers that something does not exist. All other errors say nothing about that."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
 
 
 def _known(store: str) -> str:
@@ -107,8 +111,10 @@ def _run_of(client: MlflowClient, version: ModelVersion) -> Run | None:
     """Return the run that made a version, or None if there was none or it was deleted."""
     try:
         return client.get_run(version.run_id) if version.run_id else None
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if is_missing(error):
+            return None
+        raise UserError(f"run {version.run_id}: {' '.join(str(error).split())}") from None
 
 
 def _weights_of_run(client: MlflowClient, run: Run, home: Path | None) -> tuple[Path, str, dict[str, float]]:

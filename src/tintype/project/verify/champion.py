@@ -82,7 +82,7 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
     from mlflow.exceptions import MlflowException
 
     from tintype.models import weights_hash
-    from tintype.tracking.store import weights_in
+    from tintype.tracking.store import is_missing, weights_in
 
     named = champion.tags.get("weights_sha256")
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,7 +103,9 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
         return None
     try:
         _refuse_unmakeable(client.get_run(champion.run_id or ""), checkout)
-    except MlflowException:
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
         return "not in dvc.lock, and no project can make it again: its run is gone from MLflow"
     except UserError as error:
         return f"not in dvc.lock, and no project can make it again: {error}"
