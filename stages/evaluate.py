@@ -13,10 +13,12 @@ from tintype.tracking.runs import Tracker
 
 
 def stage(params: Path, model: Path, cache_folder: Path, features: Path, metrics: Path, samples: Path) -> None:
+    tracker = Tracker(project_root(), REPO)
+    run_id = tracker.run_that_made(model)
     cache = LabCache.open(cache_folder)
     predictor, config = load_predictor(model, default_device()), load_project(params).evaluate
     results = evaluate_project(predictor, cache, features, config, metrics, samples)
-    Tracker(project_root(), REPO).log_evaluation(model, results, samples)
+    tracker.log_evaluation(run_id, model, results, samples)
 
 
 if __name__ == "__main__":

@@ -305,7 +305,8 @@ def test_a_run_knows_the_commit_that_was_trained_and_the_one_that_measured(tmp_p
     def measured(weights="w"):
         tracker = Tracker(tmp_path, tmp_path)
         written(f"{weights}/generator.safetensors", weights)
-        run = tracker.log_evaluation(tmp_path / weights, {"psnr": 20.0}, tmp_path / "samples.png")
+        run = tracker.run_that_made(tmp_path / weights)
+        tracker.log_evaluation(run, tmp_path / weights, {"psnr": 20.0}, tmp_path / "samples.png")
         return tracker.client.get_run(run)
 
     git("init", "-q")

@@ -15,6 +15,7 @@ from tintype.cli.gate import gate
 from tintype.cli.init import init
 from tintype.cli.reproduce import reproduce
 from tintype.cli.serve import serve
+from tintype.cli.sync import sync
 from tintype.cli.verify import verify
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command("init", short_help="Create a project for your own photos.")(init)
 app.command("gate")(gate)
 app.command("calibrate")(calibrate)
 app.command("reproduce", short_help="Reproduce an MLflow run, and compare.")(reproduce)
+app.command("sync", short_help="Send to MLflow what its server did not take while it was away.")(sync)
 app.command("verify")(verify)
 
 

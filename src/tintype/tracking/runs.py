@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,11 @@ from tintype.config import Row, read_params
 from tintype.devices import environment
 from tintype.files import folder_hash
 from tintype.git import git
+from tintype.tracking.location import artifacts_of, update_addresses
+from tintype.tracking.server import answering, check_store
+from tintype.tracking.spool import FOLDER as SPOOLS
 from tintype.tracking.store import store_uri
+from tintype.tracking.sync import spooled, sync
 
 LOCK = "mlflow.db.lock"
 """Lock file next to the store. A process holds it while it creates or changes what there must be only one of."""
@@ -74,10 +79,14 @@ class Tracker:
         self.home = _original(project, checkout)
         self.lock = self.home / LOCK
         self.uri = store_uri(self.home)
+        check_store(self.uri)
         create_store(self.home)
+        update_addresses(self.uri)
         mlflow.set_tracking_uri(self.uri)
         self.client = MlflowClient(self.uri)
-        self.experiment = self._experiment()
+        with answering(self.uri):
+            self.experiment = self._experiment()
+        self._sync()
         self.place = project.relative_to(self.home).as_posix() if project.is_relative_to(self.home) else str(project)
         self.git = _git_tags(checkout, self.place)
 
@@ -89,8 +98,12 @@ class Tracker:
                 if found.lifecycle_stage == "deleted":  # by hand, in the UI
                     self.client.restore_experiment(found.experiment_id)
                 return found.experiment_id
-            location = (self.home / "mlartifacts" / name).as_uri() if self.uri.startswith("sqlite") else None
-            return self.client.create_experiment(name, artifact_location=location)
+            return self.client.create_experiment(name, artifact_location=artifacts_of(self.uri, name))
+
+    def _sync(self) -> None:
+        """Send what a dead server did not take of the project's earlier runs. A failure stops nothing."""
+        for run_id, why in sync(self.uri, self.project).failed.items():
+            print(f"run {run_id} is still in {self.project / SPOOLS}: {why}", file=sys.stderr)
 
     @contextmanager
     def training_run(self, row: Row, key: str, cache: Path, digest: str) -> Iterator[TrackedRun]:
@@ -101,15 +114,17 @@ class Tracker:
         if int(os.environ.get("RANK", "0")) > 0:
             yield TrackedRun(self.client, "")
             return
-        cut_off = self.find_run(f"tags.training_key = '{key}' and attributes.status != 'FINISHED'")
-        run_id = cut_off or self._start(row, key, cache, digest)
-        self.client.update_run(run_id, status="RUNNING")
-        try:
-            yield TrackedRun(self.client, run_id)
-        except BaseException:
-            self.client.set_terminated(run_id, "FAILED")
-            raise
-        self.client.set_terminated(run_id)
+        with answering(self.uri):
+            cut_off = self.find_run(f"tags.training_key = '{key}' and attributes.status != 'FINISHED'")
+            run_id = cut_off or self._start(row, key, cache, digest)
+            self.client.update_run(run_id, status="RUNNING")
+        with spooled(self.uri, self.project, run_id) as client:
+            try:
+                yield TrackedRun(client, run_id)
+            except BaseException:
+                client.set_terminated(run_id, "FAILED")
+                raise
+            client.set_terminated(run_id)
 
     def _start(self, row: Row, key: str, cache: Path, digest: str) -> str:
         config = row.model_dump_json()
@@ -131,32 +146,37 @@ class Tracker:
             mlflow.log_input(dataset, context="training")
         return run_id
 
-    def log_evaluation(self, model: Path, metrics: Mapping[str, float], samples: Path) -> str:
-        """Add test metrics and the sample grid to the run that made the weights in `model`. Return the run's ID.
+    def run_that_made(self, model: Path) -> str:
+        """Return the ID of the run that made the weights in `model`.
 
         Weights that no run here made (pulled from a remote, or restored by DVC's run cache) get a run of their own.
         """
         from tintype.models import weights_hash
 
         weights, row = weights_hash(model), model.name
-        run_id = self.find_run(f"tags.weights_sha256 = '{weights}'")
-        if run_id is None:
+        with answering(self.uri):
+            if run_id := self.find_run(f"tags.weights_sha256 = '{weights}'"):
+                return run_id
             tags = {"stage": "evaluate", "row": row, "weights_sha256": weights, **self._origin(row)}
-            run_id = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
-            self.client.set_terminated(run_id)
+            made: str = self.client.create_run(self.experiment, run_name=row, tags=tags).info.run_id
+            self.client.set_terminated(made)
+            return made
+
+    def log_evaluation(self, run_id: str, model: Path, metrics: Mapping[str, float], samples: Path) -> None:
+        """Add test metrics and the sample grid to the run that made the weights in `model`."""
         now = int(time.time() * 1000)
         # Weights are measured again if only the evaluation has changed. The metrics then belong to a later commit.
         measured = {**self.git, "dvc_experiment": os.environ.get("DVC_EXP_NAME", "")}
-        self.client.log_batch(
-            run_id,
-            [Metric(f"test_{name}", value, now, 0) for name, value in metrics.items()],
-            tags=[
-                *(RunTag(f"test_{name}", value) for name, value in measured.items()),
-                RunTag("model_md5", folder_hash(model)),  # as dvc.lock has it
-            ],
-        )
-        self.client.log_artifact(run_id, str(samples), "samples")
-        return run_id
+        with spooled(self.uri, self.project, run_id) as client:
+            client.log_batch(
+                run_id,
+                [Metric(f"test_{name}", value, now, 0) for name, value in metrics.items()],
+                tags=[
+                    *(RunTag(f"test_{name}", value) for name, value in measured.items()),
+                    RunTag("model_md5", folder_hash(model)),  # as dvc.lock has it
+                ],
+            )
+            client.log_artifact(run_id, str(samples), "samples")
 
     def _origin(self, row: str) -> dict[str, str]:
         """Return tags that say where the current code, params and photos of a row are found again."""

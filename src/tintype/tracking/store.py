@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tintype.errors import UserError
 from tintype.paths import model_of
+from tintype.tracking.location import update_addresses
 
 
 def store_uri(checkout: Path) -> str:
@@ -34,6 +35,7 @@ def has_store(uri: str) -> bool:
 def reader(uri: str) -> MlflowClient:
     """Return a client that gives up on a dead server at once. By default, MLflow retries for minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    update_addresses(uri)
     return MlflowClient(uri)
 
 
