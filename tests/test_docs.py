@@ -46,3 +46,16 @@ def test_generated_pages_are_what_the_code_says():
     spec.loader.exec_module(generate)
     for name, text in generate.pages().items():
         assert (CHECKOUT / "docs/reference" / name).read_text(encoding="utf-8") == text, f"{name}: run `make docs`"
+
+
+def test_every_promise_of_the_reliability_page_names_a_test():
+    text = (CHECKOUT / "docs/reference/reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|(?! fault |---).*\| ([^|]*) \|$", text, re.MULTILINE)
+    assert len(rows) > 60
+    for row in rows:
+        file = ""
+        for name in re.findall(r"`([^`]+)`", row):
+            path, _, test = name.partition("::")
+            file = path or file
+            assert (CHECKOUT / file).is_file(), name
+            assert not test or f"def {test}(" in (CHECKOUT / file).read_text(encoding="utf-8"), name

@@ -86,12 +86,12 @@ def test_a_dead_server_is_one_line_within_seconds(server, why, tmp_path, monkeyp
     ("uri", "why"),
     [
         ("http://no-such-host.invalid:5000", "no-such-host.invalid"),
-        (f"postgresql://anne:s3cret@127.0.0.1:{free_port()}/mlflow", "Connection refused|not installed"),
+        ("postgresql://anne:s3cret@127.0.0.1:{port}/mlflow", "Connection refused|not installed"),
     ],
 )
 def test_an_unknown_host_and_a_dead_database_are_one_line(uri, why):
     with pytest.raises(UserError, match=why) as told:
-        check_store(uri)
+        check_store(uri.format(port=free_port()))
     assert "s3cret" not in str(told.value)
 
 
