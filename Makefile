@@ -41,7 +41,7 @@ serve: install
 ui: install
 	@case "$$MLFLOW_TRACKING_URI" in \
 	  http*) echo "MLflow runs at $$MLFLOW_TRACKING_URI" ;; \
-	  *) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" ;; \
+	  *) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; \
 	esac
 
 plots: install

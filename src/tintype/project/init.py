@@ -41,6 +41,8 @@ FINE_TUNING = {
 
 The epochs are then sized to the machine.
 """
+NOT_IN_COMMANDS = frozenset('"$`\\\n')
+"""Characters that no path within the double quotes of the stages' commands may have."""
 IGNORED = ("/.tintype", "/dvc_plots", "/report/registered.json")
 
 
@@ -131,8 +133,13 @@ def _replace(section: Any, values: Mapping[str, Any]) -> None:
 
 def _way_to_checkout(folder: Path) -> str:
     """Return the path to the checkout: relative inside it, so that the project moves with it, else absolute."""
-    inside = folder.resolve().is_relative_to(CHECKOUT)
-    return _way(CHECKOUT, folder) if inside else str(CHECKOUT)
+    if folder.resolve().is_relative_to(CHECKOUT):
+        return _way(CHECKOUT, folder)
+    if found := NOT_IN_COMMANDS.intersection(str(CHECKOUT)):
+        raise UserError(
+            f"{CHECKOUT}: the checkout's path has {' '.join(sorted(found))}, which shells take for their own"
+        )
+    return str(CHECKOUT)
 
 
 def _way(target: Path, start: Path) -> str:

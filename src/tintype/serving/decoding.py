@@ -130,11 +130,11 @@ def _receive(pipe: IO[bytes]) -> Any:
     return pickle.loads(body, buffers=arrays)
 
 
-def _read(pipe: IO[bytes], size: int) -> np.ndarray:
+def _read(pipe: IO[bytes], size: int) -> memoryview:
     part = np.empty(size, np.uint8)
     if pipe.readinto(part) < size:  # type: ignore[attr-defined]
         raise EOFError
-    return part
+    return part.data
 
 
 def main(memory: int) -> None:

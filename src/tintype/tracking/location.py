@@ -1,4 +1,4 @@
-"""A SQLite store that was moved or copied: where its artifacts are now.
+"""The address of a SQLite store, and where its artifacts are after it was moved or copied.
 
 MLflow records the absolute address of every artifact. tintype keeps artifacts in ``mlartifacts`` beside the database,
 so their addresses follow from where the database is.
@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 FOLDER = "mlartifacts"
 ADDRESSES = (
@@ -22,6 +22,11 @@ ADDRESSES = (
     ("model_versions", "storage_location"),
 )
 """Tables and columns of MLflow's store that hold the addresses of artifacts."""
+
+
+def sqlite_uri(file: Path) -> str:
+    """Return the URI of a SQLite file, of any name: SQLAlchemy takes ``%``, ``?`` and others for parts of a URI."""
+    return URL.create("sqlite", database=file.as_posix()).render_as_string()
 
 
 def database_of(uri: str) -> Path | None:

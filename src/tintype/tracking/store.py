@@ -19,17 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tintype.errors import UserError
 from tintype.paths import model_of
-from tintype.tracking.location import update_addresses
+from tintype.tracking.location import database_of, sqlite_uri, update_addresses
 
 
 def store_uri(checkout: Path) -> str:
     """Return ``MLFLOW_TRACKING_URI``, or the URI of the SQLite file at the checkout's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(checkout / 'mlflow.db').as_posix()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(checkout / "mlflow.db")
 
 
 def has_store(uri: str) -> bool:
     """Return whether there is a store to read. Asking for a SQLite file that does not exist would create it."""
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
+    return not uri.startswith("sqlite:") or database_of(uri) is not None
 
 
 def reader(uri: str) -> MlflowClient:

@@ -17,6 +17,7 @@ from tintype.project import yaml_files
 from tintype.project.gate.tolerances import DEVIATIONS, tolerances
 from tintype.project.init import slug
 from tintype.project.pipeline import Metrics, Pipeline
+from tintype.tracking.location import sqlite_uri
 
 TOO_GOOD = 10.0
 COMMENT = """How far `tintype gate` lets a metric of a row move: {deviations:g} standard deviations over {seeds} seeds.
@@ -57,7 +58,7 @@ def _metrics_with(pipeline: Pipeline, seed: int, store: str) -> Metrics:
     name = f"calibrate-{slug(pipeline.project.name)}-{seed}"
     if _experiment(pipeline, name):  # left by an interrupted calibration
         pipeline.dvc("exp", "remove", name)
-    env = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(store, 'mlflow.db').as_posix()}"}
+    env = {"MLFLOW_TRACKING_URI": sqlite_uri(Path(store, "mlflow.db"))}
     words = ("--temp", "--name", name, "--set-param", f"training.seed={seed}", "evaluate", "baselines")
     pipeline.dvc("exp", "run", *words, env=env, show=True)
     commit = _experiment(pipeline, name)

@@ -17,6 +17,7 @@ from tintype.project.pipeline import Pipeline
 from tintype.project.reproduce.compare import Reproduction, compare, other_photos
 from tintype.project.reproduce.origin import find_origin
 from tintype.project.reproduce.worktree import project_in, worktree
+from tintype.tracking.location import sqlite_uri
 from tintype.tracking.runs import flat
 from tintype.tracking.store import find_run, only_run, store_uri
 
@@ -47,7 +48,7 @@ def reproduce(reference: str, folder: Path, *, keep: bool = False) -> Reproducti
         )
         project, has_remote = project_in(tree, origin, checkout)
         pipeline = Pipeline(project)
-        store = f"sqlite:///{(tree / 'mlflow.db').as_posix()}"
+        store = sqlite_uri(tree / "mlflow.db")
         env = {"MLFLOW_TRACKING_URI": store, "DVC_SITE_CACHE_DIR": str(tree / ".tintype/dvc")}
         if threads := then.tags.get("threads"):
             # The number of threads that share a sum decides its last digits. If torch has MKL, MKL limits the number to
