@@ -7,8 +7,10 @@ write its outputs over those of a later run.
 import os
 import select
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _asked: signal.Signals | None = None
 _deferring = False
+_writer: socket.socket | None = None
+"""Python writes the number of each signal to it at once, even while the main thread does not return to Python."""
 
 
 def heed_signals() -> None:
@@ -26,9 +30,14 @@ def heed_signals() -> None:
 
     If the stage is run by DVC, the end of DVC, or of a process between DVC and this one, counts as SIGTERM.
     """
+    global _writer
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a hangup stays ignored
             signal.signal(number, _end)
+    reader, _writer = socket.socketpair()
+    _writer.setblocking(False)
+    signal.set_wakeup_fd(_writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_late, args=[reader], daemon=True).start()
     if processes := list(_runners()):
         threading.Thread(target=_end_with, args=[processes], daemon=True).start()
 
@@ -54,10 +63,16 @@ def _end(number: int, frame: object) -> None:
     if _asked is not None:  # the end has begun
         return
     _asked = signal.Signals(number)
-    # Libraries may catch the exception, wait for a server, or not return to Python at all. An alarm ends the process.
-    signal.setitimer(signal.ITIMER_REAL, GRACE)
     if not _deferring:
         raise SystemExit(128 + number)
+
+
+def _end_late(signals: socket.socket) -> None:
+    """Kill the process `GRACE` seconds after a signal. Libraries may catch the exception, wait, or be stuck in C."""
+    signals.recv(1)
+    time.sleep(GRACE)
+    print(f"error: killed, still busy {GRACE:g} s after a signal", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _end_with(processes: list[int]) -> None:

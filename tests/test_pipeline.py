@@ -20,6 +20,7 @@ from PIL import Image
 from skimage import data
 from skimage.color import rgb2lab
 
+from tintype.files import write_sums
 from tintype.models import weights_hash
 from tintype.tracking.store import store_uri
 
@@ -232,6 +233,7 @@ def test_a_bad_param_is_one_line_before_any_work(finished_project, change, messa
 
 def test_a_class_loss_without_classes_is_refused(finished_project, tmp_path):
     (tmp_path / "summary.json").write_text('{"classes": [], "photos": {}, "rejected": {}}')
+    write_sums(tmp_path)
     command = [
         sys.executable,
         "stages/configure.py",

@@ -146,7 +146,7 @@ def test_a_csv_that_cannot_be_used(tmp_path, content, message):
     [
         ({"origin": "../x"}, r"^data\.origin = '\.\./x': no such folder$"),
         ({"origin": "file.jpg"}, r"data\.origin = 'file\.jpg': no such folder"),
-        ({"origin": "empty"}, r"data\.origin = 'empty': no photos in it \(avif, bmp, gif, jfif, jpeg, jpg, "),
+        ({"origin": "empty"}, r"data\.origin = 'empty': no photos in it \(avif, bmp, gif, heic, heif, "),
         ({"origin": "."}, r"data\.origin = '\.': holds this project itself"),
         ({"source": "sample", "labels": "a.csv"}, r"data\.labels = 'a\.csv': the sample has its own classes"),
     ],

@@ -171,7 +171,7 @@ while True:
     assert stage.stdout is not None
     assert stage.stdout.readline() == "started\n"
     stage.terminate()
-    assert stage.wait(timeout=20) == -signal.SIGALRM
+    assert stage.wait(timeout=20) == -signal.SIGKILL
 
 
 @pytest.mark.slow  # MLflow makes a store
