@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 try:
-    from tintype.errors import FULL, UserError, machine_failure
+    from tintype.errors import FULL, UserError, machine_failure, redacted
     from tintype.files import readable
 except ImportError as error:
     sys.exit(f"error: {sys.executable} lacks {error.name}: install tintype there (make install) or activate its .venv")
@@ -49,7 +50,8 @@ def run(stage: Callable[..., None]) -> None:
     except Exception as error:
         failure = machine_failure(error)
         if failure is None:
-            raise
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+            sys.exit(1)
         _end(failure + _room() * (FULL in failure), 2)
 
 
@@ -66,6 +68,6 @@ def _paths() -> list[Path]:
 
 
 def _end(reason: object, status: int) -> None:
-    line = str(reason).replace("\n", "\\n")  # of a file's name
+    line = redacted(str(reason)).replace("\n", "\\n")  # of a file's name
     print(f"error: {line}", file=sys.stderr)
     sys.exit(status)

@@ -1,9 +1,10 @@
-"""The error that users can fix, and the failures that are the machine's."""
+"""The error that users can fix, the failures that are the machine's, and what no message may say."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 
 OF_DATA = (None, errno.EINVAL, errno.EOVERFLOW)
 """Error numbers of an `OSError` that damaged data can cause.
@@ -28,14 +29,24 @@ SAID = {
 """What fails, and the words for it in the errors of Pillow, OpenCV, torch, safetensors and SQLite."""
 
 
+CREDENTIALS = re.compile(r"""(?<=://)[^/\s'"<>]*@|(?<=[?&])[^=&\s'"<>]*=[^&\s'"<>]*""")
+"""User and password in an address, and its query, which may hold a token or a signature."""
+
+
 class UserError(ValueError):
     """A param, a file or a machine that cannot be used. The message is one line: what happened, and what to do.
 
-    Commands print it as ``error: ...`` and exit with status 2.
+    Commands print it as ``error: ...`` and exit with status 2. Credentials in addresses are left out of it.
     """
 
     def __str__(self) -> str:
-        return "\\n".join(super().__str__().splitlines())  # names of files and of params may hold line breaks
+        # Names of files and of params may hold line breaks.
+        return redacted("\\n".join(super().__str__().splitlines()))
+
+
+def redacted(text: str) -> str:
+    """Return a text without the credentials of the addresses in it."""
+    return CREDENTIALS.sub("", text) if "://" in text else text
 
 
 def machine_failure(error: BaseException | None) -> str | None:

@@ -18,10 +18,10 @@ from conftest import CHECKOUT
 from mlflow import MlflowClient
 
 from tintype.config import load_project
-from tintype.errors import UserError
+from tintype.errors import UserError, redacted
 from tintype.tracking import sync as sending
 from tintype.tracking.runs import Tracker
-from tintype.tracking.server import check_store, shown
+from tintype.tracking.server import check_store
 from tintype.tracking.spool import Spool
 from tintype.tracking.sync import sync
 
@@ -96,8 +96,8 @@ def test_an_unknown_host_and_a_dead_database_are_one_line(uri, why):
 
 
 def test_a_uri_is_shown_without_credentials():
-    assert shown("https://anne:p%40ss@mlflow.example.org/a?token=x") == "https://mlflow.example.org/a"
-    assert shown("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
+    assert redacted("https://anne:p%40ss@mlflow.example.org/a") == "https://mlflow.example.org/a"
+    assert redacted("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
 
 
 @pytest.fixture(scope="module")

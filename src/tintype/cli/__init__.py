@@ -42,7 +42,7 @@ def main() -> None:
 
     A fault of tintype's own exits 3: 1 is the answer "no" of those commands that ask something.
     """
-    from tintype.errors import UserError
+    from tintype.errors import UserError, redacted
 
     # What Pillow warns of is decided in `tintype.images`: accepted, or refused with a reason.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -56,5 +56,5 @@ def main() -> None:
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(2)
     except Exception:
-        traceback.print_exc()
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         sys.exit(3)

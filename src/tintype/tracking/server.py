@@ -19,7 +19,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from tintype.errors import UserError
+from tintype.errors import UserError, redacted
 from tintype.tracking.location import database_of
 
 ANSWER_SECONDS = 5
@@ -35,6 +35,8 @@ def check_store(uri: str) -> None:
     Raises:
         UserError: there is no answer, or it is an error; the message names the URI without its credentials.
     """
+    if redacted(uri) != uri:  # MLflow prints the address of every run
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     seconds = int(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or ANSWER_SECONDS)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     scheme = urlsplit(uri).scheme.partition("+")[0]
@@ -110,14 +112,8 @@ def answering(uri: str) -> Iterator[None]:
         raise _dead(uri, _last_words(error)) from None
 
 
-def shown(uri: str) -> str:
-    """Return a URI without user, password and query, for messages."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl() if parts.netloc else uri
-
-
 def _dead(uri: str, why: str) -> UserError:
-    return UserError(f"MLflow at {shown(uri)}: {why}; start it, or set MLFLOW_TRACKING_URI to one that answers")
+    return UserError(f"MLflow at {redacted(uri)}: {why}; start it, or set MLFLOW_TRACKING_URI to one that answers")
 
 
 def _last_words(error: BaseException) -> str:

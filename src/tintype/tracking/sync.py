@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
-from tintype.tracking.server import shown, wait_for_lock
+from tintype.errors import redacted
+from tintype.tracking.server import wait_for_lock
 from tintype.tracking.spool import FOLDER, Spool, SpoolingClient, send
 
 PAUSE_SECONDS = 5
@@ -80,7 +81,7 @@ def spooled(uri: str, project: Path, run_id: str) -> Iterator[SpoolingClient]:
                 spool.remove()
             else:
                 print(
-                    f"MLflow at {shown(uri)} has not got all of run {run_id}; the rest is in {spool.folder}: "
+                    f"MLflow at {redacted(uri)} has not got all of run {run_id}; the rest is in {spool.folder}: "
                     "the next stage sends it, or `tintype sync`",
                     file=sys.stderr,
                 )
@@ -127,4 +128,4 @@ def _lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def _why(uri: str, error: BaseException) -> str:
-    return f"MLflow at {shown(uri)}: {' '.join(str(error).split())[:300] or type(error).__name__}"
+    return redacted(f"MLflow at {uri}: {' '.join(str(error).split())[:300] or type(error).__name__}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tintype.config import load_row, read_params
-from tintype.errors import UserError
+from tintype.errors import UserError, redacted
 from tintype.files import folder_hash
 from tintype.paths import LAB_CACHE, REGISTERED, config_of, model_of
 from tintype.project.pipeline import Pipeline, first_commit_with, out_hash
@@ -36,8 +36,10 @@ def check_champion(pipeline: Pipeline) -> Finding:
     said = (project / REGISTERED).read_text() if (project / REGISTERED).is_file() else None
     if not has_store(uri):
         if said is not None:
-            return Finding(REGISTERED, [f"{REGISTERED}: there is no MLflow store {uri} that has what it says"])
-        return Finding(unseen=[f"there is no MLflow store {uri}"])
+            return Finding(
+                REGISTERED, [f"{REGISTERED}: there is no MLflow store {redacted(uri)} that has what it says"]
+            )
+        return Finding(unseen=[f"there is no MLflow store {redacted(uri)}"])
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
@@ -45,13 +47,13 @@ def check_champion(pipeline: Pipeline) -> Finding:
         versions = {str(version.version): version for version in client.search_model_versions(f"name = '{model}'")}
         aliases = client.get_registered_model(model).aliases if versions else {}
     except Exception as error:  # MLflow's errors, or its database's
-        unread = f"{uri}: cannot be read: {' '.join(str(error).split())}"
+        unread = redacted(f"{uri}: cannot be read: {' '.join(str(error).split())}")
         return Finding(unseen=[unread]) if uri.startswith("http") else Finding("MLflow", [unread])
     champion = versions.get(str(aliases.get("champion")))
     disagreements = [] if said is None else list(_registered(said, versions, champion))
     if champion is None:
         compared = f"{REGISTERED} with MLflow" if said is not None else ""
-        return Finding(compared, disagreements, [f"MLflow ({uri}) has no champion of {model}"])
+        return Finding(compared, disagreements, [f"MLflow ({redacted(uri)}) has no champion of {model}"])
     if why := _wrong(champion, client, pipeline, checkout):
         disagreements.append(f"champion version {champion.version} (row {champion.tags.get('row')}): {why}")
     return Finding(f"champion version {champion.version} of {model} with the project", disagreements)
@@ -92,7 +94,8 @@ def _wrong(champion: ModelVersion, client: MlflowClient, pipeline: Pipeline, che
             download_artifacts(source, dst_path=temporary, tracking_uri=client.tracking_uri)
             weights = weights_in(Path(temporary))
         except Exception as error:  # each kind of store raises its own
-            return f"its weights are not in MLflow's store: {type(error).__name__}: {' '.join(str(error).split())}"
+            why = redacted(" ".join(str(error).split()))
+            return f"its weights are not in MLflow's store: {type(error).__name__}: {why}"
         if (held := weights_hash(weights)) != named:
             return f"its weights in MLflow's store have SHA-256 {held}, were registered with {named}"
         digest = folder_hash(weights)
