@@ -68,6 +68,14 @@ def test_half_a_jpeg_is_still_refused(options, part):
     assert reason(content[: int(len(content) * part)]) == TRUNCATED
 
 
+@pytest.mark.parametrize("part", [0.4, 0.7, 0.95])
+def test_a_large_jpeg_may_lack_no_more_than_a_small_one(part):
+    """A filling of a fixed length covers less of it."""
+    noise = np.random.default_rng(0).integers(0, 256, (800 // 16, 1200 // 16), dtype=np.uint8)
+    content = stored(Image.fromarray(noise).resize((1200, 800)), "JPEG")
+    assert reason(content[: int(len(content) * part)]) == TRUNCATED
+
+
 def test_a_progressive_jpeg_without_its_last_scans_is_refused():
     content = stored(PHOTO, "JPEG", quality=90, progressive=True)
     scans = [at for at in range(len(content) - 1) if content[at : at + 2] == b"\xff\xda"]

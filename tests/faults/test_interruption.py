@@ -19,7 +19,7 @@ from tintype.config import Discriminator, Generator, Loss, Phase, Preprocess, Ro
 from tintype.data.cache import LabSplit
 from tintype.data.cache_builder import build_cache
 from tintype.data.curation import write_table
-from tintype.files import sha256_of
+from tintype.files import sha256_of, write_sums
 from tintype.training import Stopped, fit
 
 
@@ -189,6 +189,7 @@ def test_a_training_ends_with_its_dvc_and_keeps_its_steps(tmp_path):
     (tmp_path / "configs").mkdir()
     config = row(Phase(train="adversarial", epochs=10**6, lr=1e-3)).model_dump_json()
     (tmp_path / "configs/tiny.json").write_text(config)
+    write_sums(tmp_path / "configs")
 
     words = [
         sys.executable,
